@@ -1,0 +1,100 @@
+"""The documented functions of flask-quorum, each a few lines over the container."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import SecretStr
+
+from quorum import current
+from quorum.choice import lazy
+from quorum.errors import NotLoaded
+from quorum.services.mailer.base import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flask import Flask
+
+    from quorum.containers import Container
+    from quorum.services.mailer.base import Mailer, Sent
+    from quorum.settings import MailerSettings
+
+_smtp = lazy("quorum.services.mailer.smtp:SmtpMailer")
+
+
+def send_mail(
+    app: Flask | None = None,
+    subject: str = "",
+    sender: str | None = None,
+    receivers: Sequence[str] = [],
+    data: str | None = None,
+    plain: str | None = None,
+    rich: str | None = None,
+    context: dict[str, Any] = {},
+    encoding: str = "utf-8",
+    host: str | None = None,
+    port: int | None = None,
+    username: str | None = None,
+    password: str | None = None,
+    stls: bool = False,
+    safe: bool = True,  # noqa: ARG001 - line ends are always made standard
+) -> Sent:
+    """Send a mail with a text and an HTML part, over the mailer of an application.
+
+    `plain` and `rich` name templates of the parts, rendered with `context`; `data` is the body
+    of each part that has no template. `host`, `port`, `username`, `password` or `stls` make it
+    travel by that server for this mail: with `stls` STARTTLS is required; without it, it is used
+    where it is offered, and a password is refused where it is not. Raises what `Mailer.send` does.
+    """
+    container = _container(app)
+    body = data if data is not None else ""
+    message = Message(
+        subject=subject,
+        to=receivers,
+        sender=sender,
+        text=body if plain is None and (data is not None or rich is None) else None,
+        html=data if rich is None else None,
+        plain=plain,
+        rich=rich,
+        context=context,
+        charset=encoding,
+    )
+    given = {"host": host, "port": port, "user": username, "password": password}
+    asked = {name: value for name, value in given.items() if value is not None}
+    mailer = container.mailer()
+    # A fake serves for every server: in a test no mail goes out.
+    if (not asked and not stls) or container.mailer.overridden:
+        return mailer.send(message)
+    settings = _server(container.settings().mailer, asked)
+    own: Mailer = _smtp(settings, container.render(), "required" if stls else "offered")
+    try:
+        return own.send(message)
+    finally:
+        own.close()
+
+
+def _container(app: Flask | None) -> Container:
+    if app is None:
+        return current.container()
+    if "quorum" not in app.extensions:
+        raise NotLoaded(f"{app.name} is not loaded; call quorum.load(app={app.name})")
+    found: Container = app.extensions["quorum"]
+    return found
+
+
+def _server(settings: MailerSettings, asked: dict[str, Any]) -> MailerSettings:
+    """Return the settings of the server asked for; another host never gets our password."""
+    if "host" in asked:
+        asked |= settings.split_host(asked["host"]) | (
+            {"port": asked["port"]} if "port" in asked else {}
+        )
+        if asked["host"] != settings.host:
+            empty = {"user": None, "password": None, "port": None, "tls": False}
+            asked = empty | asked
+    for name in ("user", "password"):
+        if isinstance(asked.get(name), str):
+            asked[name] = SecretStr(asked[name])
+    if asked.get("port") is not None:
+        asked["port"] = int(asked["port"])
+    return settings.model_copy(update={"host": settings.host or "localhost"} | asked)

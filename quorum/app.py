@@ -1,0 +1,205 @@
+"""Loading an application: `load`, `init_app`, `unload`."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+import weakref
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+
+from dependency_injector import providers
+from flask import Flask
+
+from quorum import current, web
+from quorum.containers import Container
+from quorum.errors import ConfigurationError
+from quorum.services.logs import LogSetup
+from quorum.settings import Settings
+from quorum.startup import StartUp, on_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+    from types import ModuleType
+
+F = TypeVar("F", bound=Flask)
+C = TypeVar("C", bound="Callable[..., Any]")
+
+logger = logging.getLogger("quorum")
+
+
+class Quorum(Flask):
+    """A Flask application that `load()` made, with its container."""
+
+    container: Container
+
+
+class _Loaded:
+    """What `load` did to one application, so that `unload` can undo it."""
+
+    def __init__(self, arguments: dict[str, Any], log: LogSetup, start_up: StartUp) -> None:
+        self.arguments = arguments
+        self.log = log
+        self.start_up = start_up
+
+
+@overload
+def load(app: None = None, name: str | None = None, **arguments: Any) -> Quorum: ...
+@overload
+def load(app: F, name: str | None = None, **arguments: Any) -> F: ...
+def load(
+    app: Flask | None = None,
+    name: str | None = None,
+    locales: Sequence[str] = ("en_us",),
+    secret_key: str | None = None,
+    execution: bool = True,
+    redis_session: bool = False,
+    mongo_database: str | None = None,
+    logger: str | None = None,
+    models: ModuleType | None = None,
+    safe: bool = False,
+    *,
+    instance: str | None = None,
+    settings: Settings | type[Settings] | None = None,
+    container: type[Container] | None = None,
+    config_path: str | Path | None = None,
+    **kwargs: Any,
+) -> Flask:
+    """Load Quorum into an application and return it: the given one, or a new one.
+
+    `name` is what Flask takes as import name, the caller's module if it is not given. `settings`
+    is an instance or a subclass of Settings, `container` a subclass of Container; further
+    keywords go into `app.config`. `config_path` is the folder of the profiles: `config` in the
+    working directory, else beside the application.
+
+    Without `app`, a second call returns the application that is loaded. Raises
+    ConfigurationError if its arguments differ from the first, and if the configuration has
+    problems; then nothing is loaded.
+    """
+    arguments = {key: value for key, value in locals().items() if key not in {"app", "kwargs"}}
+    arguments |= kwargs
+    if app is None:
+        loaded = current.loaded_app()
+        if loaded is not None:
+            _require_same(loaded, arguments)
+            return loaded
+        app = Quorum(name or sys._getframe(1).f_globals.get("__name__", "__main__"))  # noqa: SLF001
+        _attach(app, arguments, kwargs)
+        made = app
+        current.set_loaded(lambda: made)
+    else:
+        _attach(app, arguments, kwargs)
+        if not isinstance(current.loaded_app(), Quorum):
+            # The application is its owner's: Quorum does not keep it alive.
+            current.set_loaded(weakref.ref(app))
+    return app
+
+
+def init_app(app: F, **arguments: Any) -> F:
+    """Load Quorum into an application, as Flask's extensions do; takes what `load` takes."""
+    return load(app, **arguments)
+
+
+_DEFAULTS: dict[str, Any] = {
+    key: value for key, value in (load.__kwdefaults__ or {}).items()
+} | dict(
+    zip(
+        load.__code__.co_varnames[: load.__code__.co_argcount], load.__defaults__ or (), strict=True
+    )
+)
+
+
+def _require_same(app: Flask, arguments: dict[str, Any]) -> None:
+    before = app.extensions["quorum.loaded"].arguments
+    differing = [
+        key
+        for key, value in arguments.items()
+        if value != _DEFAULTS.get(key) and value != before.get(key)
+    ]
+    if differing:
+        raise ConfigurationError(
+            f"load() was called again with another {', '.join(differing)}: "
+            "the application is loaded already; call unload() first, or give load() an app"
+        )
+
+
+def _attach(app: Flask, arguments: dict[str, Any], config: dict[str, Any]) -> None:
+    if "quorum" in app.extensions:
+        raise ConfigurationError(f"{app.name} is loaded already; call unload(app) first")
+    settings = _settings(app, arguments)
+    made = _container(app, settings, arguments["container"])
+    app.config.update(config)
+    if settings.secret_key is not None:
+        app.secret_key = settings.secret_key.get_secret_value()
+    web.init_app(app, made)
+    app.extensions["quorum"] = made
+    app.container = made  # type: ignore[attr-defined]
+    log = LogSetup((app.name, arguments["logger"] or app.name, "quorum"), settings.level)
+    app.extensions["quorum.loaded"] = _Loaded(arguments, log, StartUp(app))
+
+
+def _settings(app: Flask, arguments: dict[str, Any]) -> Settings:
+    given = arguments["settings"]
+    if isinstance(given, Settings):
+        return given
+    if given is not None and not (isinstance(given, type) and issubclass(given, Settings)):
+        raise ConfigurationError("load(settings=…) takes Settings: an instance or a subclass")
+    overriding = {
+        key: arguments[key] for key in ("secret_key", "instance") if arguments[key] is not None
+    }
+    defaults = {"name": app.name}
+    if arguments["mongo_database"] is not None:
+        defaults["mongo.database"] = arguments["mongo_database"]
+    return (given or Settings)(
+        _config_path=arguments["config_path"],
+        _root=None if arguments["config_path"] else web.project_folder(app),
+        _defaults=defaults,
+        **overriding,
+    )
+
+
+def _container(app: Flask, settings: Settings, given: Any) -> Container:
+    if given is not None and not (isinstance(given, type) and issubclass(given, Container)):
+        raise ConfigurationError("load(container=…) takes a subclass of quorum.Container")
+    return (given or Container)(settings=settings, render=providers.Object(web.renderer(app)))
+
+
+def unload(app: Flask | None = None) -> None:
+    """Close every service of the loaded application, or of the given one, and let go of it.
+
+    What `load` did to the log is undone. Without a loaded application this is a no-op.
+    """
+    loaded = current.loaded_app()
+    app = app or loaded
+    if app is None or "quorum" not in app.extensions:
+        return
+    made = app.extensions.pop("quorum")
+    kept: _Loaded = app.extensions.pop("quorum.loaded")
+    if loaded is app:
+        current.set_loaded(lambda: None)
+    kept.start_up.forget(app)
+    made.ledger.close()
+    made.plans.clear()
+    del app.container  # type: ignore[attr-defined]
+    kept.log.undo()
+
+
+def ensure_context(function: C) -> C:
+    """Run a function inside an application context, that of the loaded application if none is."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if current.has_context():
+            return function(*args, **kwargs)
+        with current.get_app().app_context():
+            return function(*args, **kwargs)
+
+    return cast("C", wrapper)
+
+
+def onrun(function: C) -> C:
+    """Have a function called once, in the application's context, before the first view runs."""
+    if function not in on_run:
+        on_run.append(function)
+    return function

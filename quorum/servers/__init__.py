@@ -1,0 +1,1 @@
+"""What `quorum run` serves with."""

@@ -1,0 +1,1 @@
+"""Mail: the contract, the embedded twin with its outbox, and SMTP."""

@@ -1,0 +1,119 @@
+"""Fakes for tests: every service swapped for its embedded twin, and put back afterwards."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from dependency_injector import providers
+
+from quorum import web
+from quorum.assembly import constructor
+from quorum.choice import Choice
+from quorum.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from flask import Flask
+
+    from quorum.services.mailer.memory import MemoryMailer
+
+
+class Fakes:
+    """The twins that serve while `fakes` lasts: an attribute for each, by its noun."""
+
+    def __init__(self, container: Any, nouns: Collection[str]) -> None:
+        self._container = container
+        self._nouns = nouns
+
+    @property
+    def mailer(self) -> MemoryMailer:
+        """The mailer's twin, with its `outbox`."""
+        twin: MemoryMailer = self.__getattr__("mailer")
+        return twin
+
+    def __getattr__(self, noun: str) -> Any:
+        if noun.startswith("_") or noun not in self._nouns:
+            raise AttributeError(
+                f"{noun!r} is not faked here; these are: {', '.join(sorted(self._nouns))}"
+            )
+        return getattr(self._container, noun)()
+
+
+@contextmanager
+def fakes(
+    app: Flask,
+    only: Collection[str] | None = None,
+    except_: Collection[str] = (),
+) -> Iterator[Fakes]:
+    """Swap the services of an application for fresh embedded twins, and yield these.
+
+    All services that have a twin, or `only` those named, but those in `except_`. Singletons
+    that were built with another service are built anew, with the twins; at the end each is back
+    as it was. Raises ConfigurationError for a name that has no twin.
+    """
+    container = app.extensions["quorum"]
+    nouns = _chosen(container, only, except_)
+    double = container.declarative_parent()
+    web.supply(double)
+    for name, provider in container.providers.items():
+        if name in nouns:
+            _use_twin(getattr(double, name))
+        elif provider.overridden or not _depends_on(provider, container, nouns):
+            # What has nothing to do with a twin is shared with the application.
+            if name in double.providers and not isinstance(provider, providers.Self):
+                getattr(double, name).override(provider)
+    swapped = [
+        name
+        for name, provider in container.providers.items()
+        if name in nouns or (not provider.overridden and _depends_on(provider, container, nouns))
+    ]
+    with ExitStack() as undo:
+        undo.callback(double.ledger.close)
+        for name in swapped:
+            undo.enter_context(_overriding(getattr(container, name), getattr(double, name)))
+        yield Fakes(double, nouns)
+
+
+@contextmanager
+def _overriding(provider: Any, by: Any) -> Iterator[None]:
+    provider.override(by)
+    try:
+        yield
+    finally:
+        # The stock context would undo the last override, whoever made it.
+        kept = [each for each in provider.overridden if each is not by]
+        provider.reset_override()
+        for each in kept:
+            provider.override(each)
+
+
+def _chosen(
+    container: Any, only: Collection[str] | None, except_: Collection[str]
+) -> Collection[str]:
+    twins = {
+        name
+        for name, provider in container.providers.items()
+        if isinstance(target := constructor(provider), Choice) and "memory" in target.drivers
+    }
+    unknown = {*(only or ()), *except_} - twins
+    if unknown:
+        raise ConfigurationError(
+            f"there is no twin of {', '.join(sorted(unknown))}; there are "
+            f"{', '.join(sorted(twins))}"
+        )
+    return (twins if only is None else twins & set(only)) - set(except_)
+
+
+def _use_twin(provider: Any) -> None:
+    target: Any = constructor(provider)
+    provider.set_provides(target.drivers["memory"])
+    provider.set_kwargs(
+        **{name: value for name, value in provider.kwargs.items() if name != "embedded"}
+    )
+
+
+def _depends_on(provider: Any, container: Any, nouns: Collection[str]) -> bool:
+    faked = {id(getattr(container, noun)) for noun in nouns}
+    return any(id(node) in faked for node in providers.traverse(provider))
