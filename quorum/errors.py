@@ -1,4 +1,4 @@
-"""The errors of the house, each a sentence: what happened, to what, how to repair it; never a secret.
+"""The errors of the house: each says what happened, to what, and how to repair it; no secret.
 
 QuorumError
 ├── ConfigurationError      settings, profiles, wiring: found before the first request
@@ -64,8 +64,11 @@ class MissingExtra(ConfigurationError):
     """A driver was chosen whose library is not installed."""
 
 
-class NotLoaded(QuorumError):
-    """No application or container is running that could answer."""
+class NotLoaded(QuorumError, RuntimeError):
+    """No application or container is running that could answer.
+
+    A RuntimeError too, as Flask's own for work outside of an application is.
+    """
 
 
 class ServiceError(QuorumError):
@@ -73,7 +76,11 @@ class ServiceError(QuorumError):
 
     def __init__(self, service: str, sentence: str) -> None:
         self.service = service
-        super().__init__(f"{service}: {sentence}")
+        # Both are arguments, so that the error can be pickled: it may come from a worker.
+        super().__init__(service, sentence)
+
+    def __str__(self) -> str:
+        return ": ".join(map(str, self.args))
 
 
 class Unavailable(ServiceError):

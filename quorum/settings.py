@@ -1,108 +1,65 @@
-"""The settings: one typed, frozen model, a group for each noun."""
+"""The settings: one typed, frozen model, a group for each noun.
 
-from __future__ import annotations
+Annotations are no strings here: pydantic would compile each of them, a third of the import.
+"""
 
-import ipaddress
 import warnings
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
-from urllib.parse import SplitResult, unquote, urlsplit
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from urllib.parse import unquote
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    Secret,
-    SecretStr,
-    ValidationError,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from quorum import profiles
 from quorum.errors import ConfigurationError
 from quorum.profiles import Origin
+from quorum.urls import (
+    AmqpUrl,
+    Host,
+    HttpUrl,
+    MongoUrl,
+    RedisUrl,
+    SecretUrl,
+    is_loopback,
+    parse_url,
+)
 from quorum.variables import Names
 
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
 
-def _url(text: str, schemes: tuple[str, ...]) -> SplitResult:
-    """Take a URL apart, in errors that never repeat any of it."""
-    expected = " or ".join(f"{scheme}://" for scheme in schemes)
-    try:
-        parts = urlsplit(text)
-        _ = parts.port
-    except ValueError:
-        parts = None
-    if parts is None:
-        raise ValueError(
-            "is not a URL; percent-encode what is not a letter or digit in user and password"
-        )
-    if parts.scheme not in schemes:
-        raise ValueError(f"must start with {expected}")
-    return parts
+    class _Model(ModelMetaclass):
+        """Pydantic's metaclass without its constructors, for checkers.
+
+        They would ask for every required setting as an argument, and a source may have it:
+        `AppSettings()` is right for `class AppSettings(Settings): stripe_key: SecretStr`.
+        """
+
+else:
+    _Model = type(BaseModel)
 
 
-class SecretUrl(Secret[str]):
-    """A URL whose user name, password and query show as `***` wherever it is printed."""
-
-    def _display(self) -> str:
-        return self.public
-
-    @property
-    def public(self) -> str:
-        """The URL without user name, password and query."""
-        scheme, separator, rest = self.get_secret_value().partition("://")
-        if not separator:
-            return "**********"
-        userinfo, at, place = rest.rpartition("@")
-        place = place.partition("?")[0].partition("#")[0]
-        return f"{scheme}://{'***@' if at or userinfo else ''}{place}"
-
-
-def _has_scheme(*schemes: str) -> AfterValidator:
-    def check(url: SecretUrl) -> SecretUrl:
-        _url(url.get_secret_value(), schemes)
-        return url
-
-    return AfterValidator(check)
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Level = Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "SILENT"]
 
 
 def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
 
-def _public_http(value: str) -> str:
-    parts = _url(value, ("http", "https"))
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("must not hold a user name or password")
-    return value.rstrip("/")
-
-
-Seconds = Annotated[float, Field(gt=0)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-MongoUrl = Annotated[SecretUrl, _has_scheme("mongodb", "mongodb+srv")]
-RedisUrl = Annotated[SecretUrl, _has_scheme("redis", "rediss", "unix")]
-AmqpUrl = Annotated[SecretUrl, _has_scheme("amqp", "amqps")]
-HttpUrl = Annotated[str, AfterValidator(_public_http)]
-Level = Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "SILENT"]
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host name or address can only be this machine; nothing is looked up."""
-    if host.rstrip(".").lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
 class Group(BaseModel):
     """The settings of one service. A field's variable is `prefix` and its name, in capitals."""
 
+    # Built when first used and not at import, which would cost 10 ms.
     model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, coerce_numbers_to_str=True
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        coerce_numbers_to_str=True,
+        validate_by_name=True,
+        defer_build=True,
     )
 
     noun: ClassVar[str] = ""
@@ -128,7 +85,7 @@ class MailerSettings(Group):
     address_names: ClassVar[tuple[str, ...]] = ("SMTP_URL", "SMTP_HOST")
     url_parts: ClassVar[tuple[str, ...]] = ("host", "port", "user", "password", "starttls", "tls")
 
-    host: str | None = Field(
+    host: Host | None = Field(
         default=None, description="Host name or address of the server, `host[:port]`"
     )
     port: Port | None = Field(
@@ -152,9 +109,13 @@ class MailerSettings(Group):
     @classmethod
     def take_apart(cls, url: str) -> dict[str, Any]:
         """Return the settings that an SMTP URL holds. Raises ValueError for a malformed one."""
-        parts = _url(url, ("smtp", "smtps"))
+        parts = parse_url(url, ("smtp", "smtps"))
         if not parts.hostname:
             raise ValueError("names no host")
+        if parts.path not in {"", "/"} or parts.query or parts.fragment:
+            raise ValueError(
+                "must not hold a path or query; what they say has a setting of its own"
+            )
         found: dict[str, Any] = {"host": parts.hostname, "port": parts.port}
         found["user"] = unquote(parts.username) if parts.username else None
         found["password"] = unquote(parts.password) if parts.password else None
@@ -293,7 +254,7 @@ class PusherSettings(Group):
     key: SecretStr | None = Field(default=None, description="Application key")
     secret: SecretStr | None = Field(default=None, description="Application secret")
     cluster: str | None = Field(default=None, description="Cluster of Pusher")
-    host: str | None = Field(default=None, description="Host of a self-hosted server")
+    host: Host | None = Field(default=None, description="Host of a self-hosted server")
     port: Port | None = Field(default=None, description="Port of a self-hosted server")
     ssl: bool = Field(default=True, description="Whether to use https")
     timeout: Seconds = Field(default=5.0, description="Seconds that one call may take in all")
@@ -309,7 +270,7 @@ class PusherSettings(Group):
         return f"{self.host or self.cluster or 'pusher'}/apps/{self.app_id}"
 
 
-class Settings(BaseSettings):
+class Settings(BaseSettings, metaclass=_Model):
     """Everything that can be set, read from the first of these that has a value.
 
     Arguments, the environment, SECRETS_DIR (one file a variable), config/<instance>.env, .env,
@@ -321,7 +282,12 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, coerce_numbers_to_str=True
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        coerce_numbers_to_str=True,
+        validate_by_name=True,
+        defer_build=True,
     )
 
     name: str = Field(default="app", description="Names the app inside; suffixed with the instance")
@@ -333,12 +299,14 @@ class Settings(BaseSettings):
     )
     debug: bool = Field(default=False, description="Deprecated: set LEVEL=DEBUG")
     host: str = Field(default="127.0.0.1", description="Address that `quorum run` listens on")
-    port: Port = Field(default=5000, description="Port that `quorum run` listens on")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        default=5000, description="Port that `quorum run` listens on; 0: any that is free"
+    )
     server: Literal["auto", "werkzeug", "waitress"] = Field(
         default="auto",
         description="Server of `quorum run`; auto: werkzeug in development, else waitress",
     )
-    server_options: dict[str, str] = Field(
+    server_options: Annotated[dict[str, str], Names("SERVER_<X>")] = Field(
         default_factory=dict, description="SERVER_<X> is handed to the server as x"
     )
     secret_key: SecretStr | None = Field(default=None, description="Signs sessions and tokens")
@@ -351,12 +319,12 @@ class Settings(BaseSettings):
     data_path: Path | None = Field(
         default=None, description="Folder in which embedded twins keep data"
     )
-    mailer: MailerSettings = MailerSettings()
-    mongo: MongoSettings = MongoSettings()
-    redis: RedisSettings = RedisSettings()
-    amqp: AmqpSettings = AmqpSettings()
-    storage: StorageSettings = StorageSettings()
-    pusher: PusherSettings = PusherSettings()
+    mailer: MailerSettings = Field(default_factory=MailerSettings)
+    mongo: MongoSettings = Field(default_factory=MongoSettings)
+    redis: RedisSettings = Field(default_factory=RedisSettings)
+    amqp: AmqpSettings = Field(default_factory=AmqpSettings)
+    storage: StorageSettings = Field(default_factory=StorageSettings)
+    pusher: PusherSettings = Field(default_factory=PusherSettings)
 
     _origins: dict[str, tuple[Origin, ...]] = {}
 
