@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import logging
+import inspect
 import sys
 import weakref
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Flask)
 C = TypeVar("C", bound="Callable[..., Any]")
-
-logger = logging.getLogger("quorum")
 
 
 class Quorum(Flask):
@@ -101,13 +99,9 @@ def init_app(app: F, **arguments: Any) -> F:
     return load(app, **arguments)
 
 
-_DEFAULTS: dict[str, Any] = {
-    key: value for key, value in (load.__kwdefaults__ or {}).items()
-} | dict(
-    zip(
-        load.__code__.co_varnames[: load.__code__.co_argcount], load.__defaults__ or (), strict=True
-    )
-)
+_DEFAULTS = {
+    name: parameter.default for name, parameter in inspect.signature(load).parameters.items()
+}
 
 
 def _require_same(app: Flask, arguments: dict[str, Any]) -> None:

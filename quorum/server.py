@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import platform
 import signal
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from quorum import current
 from quorum.app import unload
@@ -35,22 +36,38 @@ def run(server: str | None = None) -> None:
     `server` is `werkzeug` or `waitress`, SERVER unless it is given; unset: Werkzeug in
     development (LEVEL below INFO), else Waitress. Listens on HOST and PORT. Under `flask run`,
     which serves by itself, this is a no-op. Raises NotLoaded without an application, and
-    ConfigurationError for another server and for all that the start-up check finds.
+    ConfigurationError for another server, an address that cannot be had, and all that the
+    start-up check finds.
     """
-    if os.environ.get("FLASK_RUN_FROM_CLI") == "true":
-        return
-    app = current.get_app()
+    if os.environ.get("FLASK_RUN_FROM_CLI") != "true":
+        serve(current.get_app(), server)
+
+
+def serve(
+    app: Flask, server: str | None = None, *, host: str | None = None, port: int | None = None
+) -> None:
+    """Serve an application as `run` does, on another address if one is given."""
     settings = app.extensions["quorum"].settings()
     name = _server(server or settings.server, development=settings.development)
-    app.extensions["quorum.loaded"].start_up.run(app)
-    _log_versions(app, settings, name)
+    host, port = host or settings.host, settings.port if port is None else port
+    ready = functools.partial(_log_versions, settings.name, name)
     try:
-        with _interrupted_by_sigterm():
-            SERVERS[name](app, settings.host, settings.port, settings.server_options)
-    except KeyboardInterrupt:
-        logger.info("stopped")
+        app.extensions["quorum.loaded"].start_up.run(app)
+        with _interrupted_by_sigterm(), suppress(KeyboardInterrupt), _address_named(host, port):
+            SERVERS[name](app, host, port, settings.server_options, ready)
+        logger.info("%s was stopped", settings.name)
     finally:
         unload(app)
+
+
+@contextmanager
+def _address_named(host: str, port: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; set HOST and PORT"
+        ) from error
 
 
 def _server(name: str, *, development: bool) -> str:
@@ -61,18 +78,11 @@ def _server(name: str, *, development: bool) -> str:
     return name
 
 
-def _log_versions(app: Flask, settings: Any, server: str) -> None:
-    names = ["quorum", "flask", server]
-    versions = ", ".join(f"{name} {version(name)}" for name in names)
-    logger.info(
-        "%s runs on http://%s:%d (%s, Python %s)",
-        settings.name,
-        settings.host,
-        settings.port,
-        versions,
-        platform.python_version(),
-    )
-    del app
+def _log_versions(name: str, server: str, host: str, port: int) -> None:
+    versions = ", ".join(f"{each} {version(each)}" for each in ("quorum", "flask", server))
+    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    python = platform.python_version()
+    logger.info("%s runs on http://%s (%s, Python %s)", name, place, versions, python)
 
 
 @contextmanager

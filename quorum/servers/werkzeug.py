@@ -7,19 +7,27 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.serving import run_simple
 
 from quorum.errors import ConfigurationError
-from quorum.settings import is_loopback
+from quorum.urls import is_loopback
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flask import Flask
 
-_WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+_WORDS = {"true": True, "false": False}
 
 
-def serve(app: Flask, host: str, port: int, options: dict[str, Any]) -> None:
+def serve(
+    app: Flask,
+    host: str,
+    port: int,
+    options: dict[str, Any],
+    ready: Callable[[str, int], None],
+) -> None:
     """Serve until SIGTERM or Ctrl-C, with the debugger.
 
-    `options` are arguments of `run_simple`. Raises ConfigurationError for a host that others
-    can reach: the debugger runs what is typed into it.
+    Calls `ready` with the address. `options` are arguments of `run_simple`. Raises
+    ConfigurationError for a host that others can reach: the debugger runs what is typed into it.
     """
     if not is_loopback(host):
         raise ConfigurationError(
@@ -30,6 +38,7 @@ def serve(app: Flask, host: str, port: int, options: dict[str, Any]) -> None:
     given = {"threaded": True, "use_debugger": True} | {
         name: _typed(value) for name, value in options.items()
     }
+    ready(host, port)
     run_simple(host, port, app, **given)
 
 

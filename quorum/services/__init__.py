@@ -1,1 +1,1 @@
-"""The services: a folder for each that rides on the outside world, a file for each that does not."""
+"""The services: a folder for each that rides on the outside world, a file for each other."""

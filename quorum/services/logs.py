@@ -1,8 +1,10 @@
-"""Log levels and handlers of an application: set by `load`, and put back by `unload`."""
+"""Log levels and the handler of an application: set by `load`, and put back by `unload`."""
 
 from __future__ import annotations
 
+import itertools
 import logging
+import weakref
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,50 +15,54 @@ SILENT = logging.CRITICAL + 1
 
 _FORMAT = "%(asctime)s %(levelname)-8s %(name)s: %(message)s"
 
+# Loggers are one for the process, and so is what was done to them.
+_active: dict[int, tuple[tuple[str, ...], int]] = {}
+_levels: dict[str, int] = {}
+_handlers: dict[str, logging.Handler] = {}
+_keys = itertools.count()
+
 
 class LogSetup:
-    """The level of some loggers, and one handler where nobody has set up logging yet."""
+    """The level of some loggers, and one handler each where nobody has set up logging yet.
 
-    _active: list[LogSetup] = []  # noqa: RUF012 - logging is one for the process
-    _before: dict[str, int] = {}  # noqa: RUF012
+    Of several applications that share a logger, the last loaded sets its level, and the last
+    unloaded puts it back. An application that is dropped without `unload` counts as unloaded.
+    """
 
     def __init__(self, names: Iterable[str], level: str) -> None:
         logging.addLevelName(TRACE, "TRACE")
         logging.addLevelName(SILENT, "SILENT")
-        self.names = tuple(dict.fromkeys(names))
-        self.level = logging.getLevelName(level)
-        self._handled: list[tuple[logging.Logger, logging.Handler]] = []
-        for name in self.names:
-            self._before.setdefault(name, logging.getLogger(name).level)
-        self._active.append(self)
-        self._apply()
-        for name in self.names:
-            self._add_handler(logging.getLogger(name))
-
-    def _add_handler(self, logger: logging.Logger) -> None:
-        if logger.hasHandlers():
-            return
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter(_FORMAT))
-        logger.addHandler(handler)
-        self._handled.append((logger, handler))
-
-    @classmethod
-    def _apply(cls) -> None:
-        for name, level in cls._before.items():
-            logging.getLogger(name).setLevel(level)
-        for setup in cls._active:
-            for name in setup.names:
-                logging.getLogger(name).setLevel(setup.level)
+        key, ours = next(_keys), tuple(dict.fromkeys(names))
+        for name in ours:
+            logger = logging.getLogger(name)
+            _levels.setdefault(name, logger.level)
+            if not logger.hasHandlers():
+                _handlers[name] = logging.StreamHandler()
+                _handlers[name].setFormatter(logging.Formatter(_FORMAT))
+                logger.addHandler(_handlers[name])
+        _active[key] = (ours, logging.getLevelName(level))
+        _apply()
+        self._undo = weakref.finalize(self, _forget, key)
+        self._undo.atexit = False
 
     def undo(self) -> None:
         """Put levels and handlers back as they were before. A second call is a no-op."""
-        if self not in self._active:
-            return
-        self._active.remove(self)
-        self._apply()
-        for logger, handler in self._handled:
+        self._undo()
+
+
+def _apply() -> None:
+    for names, level in _active.values():
+        for name in names:
+            logging.getLogger(name).setLevel(level)
+
+
+def _forget(key: int) -> None:
+    del _active[key]
+    used = {name for names, _ in _active.values() for name in names}
+    for name in _levels.keys() - used:
+        logger = logging.getLogger(name)
+        logger.setLevel(_levels.pop(name))
+        handler = _handlers.pop(name, None)
+        if handler is not None:
             logger.removeHandler(handler)
-        remaining = {name for setup in self._active for name in setup.names}
-        for name in self._before.keys() - remaining:
-            del self._before[name]
+    _apply()
