@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import SecretStr
+from pydantic import ValidationError
 
 from quorum import current
 from quorum.choice import lazy
-from quorum.errors import NotLoaded
+from quorum.errors import NotLoaded, Rejected
 from quorum.services.mailer.base import Message
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def send_mail(
     asked = {name: value for name, value in given.items() if value is not None}
     mailer = container.mailer()
     # A fake serves for every server: in a test no mail goes out.
-    if (not asked and not stls) or container.mailer.overridden:
+    if (not asked and not stls) or container.mailer.last_overriding is not None:
         return mailer.send(message)
     settings = _server(container.settings().mailer, asked)
     own: Mailer = _smtp(settings, container.render(), "required" if stls else "offered")
@@ -86,15 +86,17 @@ def _container(app: Flask | None) -> Container:
 def _server(settings: MailerSettings, asked: dict[str, Any]) -> MailerSettings:
     """Return the settings of the server asked for; another host never gets our password."""
     if "host" in asked:
-        asked |= settings.split_host(asked["host"]) | (
-            {"port": asked["port"]} if "port" in asked else {}
-        )
+        asked = settings.split_host(asked["host"]) | {
+            name: value for name, value in asked.items() if name != "host"
+        }
         if asked["host"] != settings.host:
-            empty = {"user": None, "password": None, "port": None, "tls": False}
-            asked = empty | asked
-    for name in ("user", "password"):
-        if isinstance(asked.get(name), str):
-            asked[name] = SecretStr(asked[name])
-    if asked.get("port") is not None:
-        asked["port"] = int(asked["port"])
-    return settings.model_copy(update={"host": settings.host or "localhost"} | asked)
+            asked = {"user": None, "password": None, "port": None, "tls": False} | asked
+    values = {"host": settings.host or "localhost"} | asked
+    try:
+        return settings.model_validate({**settings.model_dump(), **values})
+    except ValidationError as error:
+        wrong = ", ".join(str(each["loc"][0]) for each in error.errors(include_input=False))
+    # Raised out here, so that no pydantic error, which holds the values, hangs on ours.
+    raise Rejected(
+        "mailer", f"send_mail() was given a {wrong} that cannot be used; nothing was sent"
+    )

@@ -55,20 +55,19 @@ def fakes(
     """
     container = app.extensions["quorum"]
     nouns = _chosen(container, only, except_)
-    double = container.declarative_parent()
-    web.supply(double)
-    for name, provider in container.providers.items():
-        if name in nouns:
-            _use_twin(getattr(double, name))
-        elif provider.overridden or not _depends_on(provider, container, nouns):
-            # What has nothing to do with a twin is shared with the application.
-            if name in double.providers and not isinstance(provider, providers.Self):
-                getattr(double, name).override(provider)
     swapped = [
         name
         for name, provider in container.providers.items()
         if name in nouns or (not provider.overridden and _depends_on(provider, container, nouns))
     ]
+    double = container.declarative_parent()
+    web.supply(double)
+    for name, provider in container.providers.items():
+        if name in nouns:
+            _use_twin(getattr(double, name))
+        elif name not in swapped and not isinstance(provider, providers.Self):
+            # What has nothing to do with a twin is shared with the application.
+            getattr(double, name).override(provider)
     with ExitStack() as undo:
         undo.callback(double.ledger.close)
         for name in swapped:
