@@ -1,0 +1,35 @@
+"""`quorum check`: what would go wrong at the first request, now."""
+
+from __future__ import annotations
+
+import click
+
+from quorum import startup
+from quorum.cli.output import as_json as json_option
+from quorum.cli.output import configured, find_app, print_json
+
+
+@click.command()
+@json_option
+@configured
+def check(*, as_json: bool) -> None:
+    """Check settings, services and the injected parameters of every view; build nothing.
+
+    Ends with status 78 if there is a problem, and lists all.
+    """
+    app = find_app()
+    startup.check(app)
+    injected = [
+        injection
+        for _, function in startup.functions_of(app)
+        for injection in startup.injections_in(function)
+    ]
+    services = [name for name in app.extensions["quorum"].providers if name != "__self__"]
+    if as_json:
+        counts = {"services": len(services), "injected": len(injected)}
+        print_json({"ok": True, "problems": []} | counts)
+    else:
+        click.echo(
+            f"{app.name}: all is well: {len(services)} providers, "
+            f"{len(injected)} functions with injected parameters"
+        )
