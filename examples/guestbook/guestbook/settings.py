@@ -1,0 +1,19 @@
+"""What can be set beside all that Quorum knows, as GUESTBOOK_TITLE and so on."""
+
+from pydantic import Field
+
+import quorum
+
+
+class GuestbookGroup(quorum.Group):
+    """The guestbook itself."""
+
+    title: str = Field(default="Guestbook", description="Heading of the page")
+    owner: str | None = Field(default=None, description="Address that answers to the mail reach")
+    keep: int = Field(default=200, ge=1, description="Entries that are kept; the oldest go first")
+
+
+class GuestbookSettings(quorum.Settings):
+    """The settings of Quorum, and ours."""
+
+    guestbook: GuestbookGroup = GuestbookGroup()
