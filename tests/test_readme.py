@@ -1,0 +1,55 @@
+"""The README's first screen is true: its commands stand in CI, its code runs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+import quorum
+from quorum import Settings
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+SHELL = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
+
+
+def test_the_first_example_and_its_test_run():
+    """The example loads, and the test that stands below it passes."""
+    namespace = {"__name__": "shop"}
+    exec(PYTHON[0], namespace)
+    exec(PYTHON[1], namespace)
+    namespace["test_welcome"]()
+    assert quorum.get_app() is namespace["app"]
+
+
+@pytest.mark.parametrize("code", PYTHON[2:])
+def test_every_other_block_of_code_runs(code: str):
+    """Every other block of code runs as it stands."""
+    namespace = {"__name__": "shop"}
+    exec(code, namespace)
+    assert len(namespace) > 2
+
+
+def test_the_profile_is_right(tmp_path: Path):
+    """The YAML profile is one that the settings take."""
+    (document,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "base.yml").write_text(document)
+    assert Settings().mailer.host == yaml.safe_load(document)["mailer"]["host"]
+
+
+def test_ci_runs_the_test_command():
+    """CI runs the README's test command, to the letter."""
+    commands = [line for line in SHELL[1].splitlines() if line]
+    assert len(commands) == 1
+    assert commands[0] in (ROOT / ".ci" / "run").read_text().splitlines()
+
+
+def test_the_first_screen_has_both_commands():
+    """Both commands stand in the first forty-five lines."""
+    first_screen = "\n".join(TEXT.splitlines()[:45])
+    assert all(command in first_screen for command in SHELL[:2])
