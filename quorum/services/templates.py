@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+import os
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,11 @@ def escapes(name: str | None) -> bool:
 def render_with(environment: jinja2.Environment, template: str, context: dict[str, Any]) -> str:
     """Render a template of a Jinja environment.
 
-    Raises Rejected for one that is not there or is not well formed, naming it; what its own
-    code raises goes through.
+    Raises Rejected for one that is not there, cannot be read or is not well formed, naming it;
+    what its own code raises goes through.
     """
     try:
-        return environment.get_template(template).render(context)
+        return _template(environment, template).render(context)
     except jinja2.TemplateNotFound as error:
         raise Rejected(
             "mailer", f"there is no template {error.name!r}; create it in the templates folder"
@@ -37,15 +37,31 @@ def render_with(environment: jinja2.Environment, template: str, context: dict[st
         ) from error
 
 
+def _template(environment: jinja2.Environment, name: str) -> jinja2.Template:
+    try:
+        return environment.get_template(name)
+    except (OSError, UnicodeDecodeError) as error:
+        if isinstance(error, jinja2.TemplateNotFound):
+            raise
+        raise Rejected(
+            "mailer", f"the template {name!r} cannot be read; it must be a readable file in UTF-8"
+        ) from error
+
+
 class Templates:
     """The templates of a folder, `templates` in the working directory unless told otherwise."""
 
     def __init__(self, folder: str | Path = "templates") -> None:
         self._folder = Path(folder)
-
-    @cached_property
-    def _environment(self) -> jinja2.Environment:
-        return jinja2.Environment(loader=jinja2.FileSystemLoader(self._folder), autoescape=escapes)
+        # Jinja's cache of templates has a lock, which a fork could leave shut.
+        self._environments: dict[int, jinja2.Environment] = {}
 
     def __call__(self, template: str, context: dict[str, Any]) -> str:
-        return render_with(self._environment, template, context)
+        return render_with(self._environment(), template, context)
+
+    def _environment(self) -> jinja2.Environment:
+        process = os.getpid()
+        if process not in self._environments:
+            loader = jinja2.FileSystemLoader(self._folder)
+            self._environments = {process: jinja2.Environment(loader=loader, autoescape=escapes)}  # noqa: S701 - escapes() decides by the name
+        return self._environments[process]

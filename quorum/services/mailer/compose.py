@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
-from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime, make_msgid
 from typing import TYPE_CHECKING, Any
 
 from quorum.errors import Rejected, Unavailable
 from quorum.services.counts import Counts
-from quorum.services.mailer.addresses import address, addresses
 from quorum.services.mailer.base import Message, Sent
+from quorum.services.mailer.mime.addresses import Address, address, addresses
+from quorum.services.mailer.mime.bodies import bodies
+from quorum.services.mailer.mime.headers import Headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from email.headerregistry import Address
 
-    from quorum.services.mailer.base import Attachment
     from quorum.settings import MailerSettings
 
-# Every body in 7 bits: a server without 8BITMIME (RFC 6152) takes it too.
-_POLICY = SMTP.clone(cte_type="7bit", raise_on_defect=False)
-_POLICY_UTF8 = SMTPUTF8.clone(cte_type="7bit", raise_on_defect=False)
-_OWN_HEADERS = {"from", "to", "cc", "bcc", "reply-to", "subject", "mime-version"}
+_FIELDS = {each.name for each in fields(Message)}
+_TEXT: tuple[type, ...] = (str,)
+_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
+    "subject": (_TEXT, "text"),
+    "charset": (_TEXT, "text"),
+    "context": ((Mapping,), "a dictionary"),
+    "headers": ((Mapping,), "a dictionary of names and values"),
+    "attachments": ((list, tuple), "a list of quorum.Attachment"),
+} | {name: ((str, type(None)), "text") for name in ("sender", "text", "html", "plain", "rich")}
 
 
 @dataclass(frozen=True)
@@ -37,17 +41,16 @@ class Envelope:
     recipients: tuple[str, ...]
     content: bytes = field(repr=False)
     message_id: str
-
-    @property
-    def international(self) -> bool:
-        """Whether an address can only be written with SMTPUTF8 (RFC 6531)."""
-        return not all(each.isascii() for each in (self.sender, *self.recipients))
+    international: bool = False
+    """Whether it holds an address that only SMTPUTF8 (RFC 6531) can carry."""
 
 
 class ComposingMailer(ABC):
-    """A mailer but for the last step, `deliver`."""
+    """A mailer but for the last steps, `deliver` and `reach`."""
 
-    def __init__(self, settings: MailerSettings, render: Callable[[str, dict[str, Any]], str]):
+    def __init__(
+        self, settings: MailerSettings, render: Callable[[str, dict[str, Any]], str]
+    ) -> None:
         self._settings = settings
         self._render = render
         self._closed = False
@@ -57,37 +60,59 @@ class ComposingMailer(ABC):
     def deliver(self, envelope: Envelope) -> Sent:
         """Hand over an envelope, and return what became of it."""
 
+    @abstractmethod
+    def reach(self) -> None:
+        """Return if mail could be delivered now."""
+
     def send(self, message: Message | None = None, **fields: Any) -> Sent:
-        given = {name: value for name, value in fields.items() if value is not None}
-        try:
-            composed = replace(message or Message(), **given)
-        except TypeError as error:
-            raise Rejected("mailer", f"send() takes no such argument: {error}") from error
         with self.counts.call():
-            if self._closed:
-                raise Unavailable("mailer", "it is closed; load the application again to send")
-            return self.deliver(self.compose(composed))
+            self._check_open()
+            return self.deliver(self.compose(_merged(message, fields)))
+
+    def ping(self) -> None:
+        self._check_open()
+        self.reach()
 
     def close(self) -> None:
         self._closed = True
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Unavailable("mailer", "it is closed; load the application again to send")
+
     def compose(self, message: Message) -> Envelope:
         """Render a message. Raises Rejected for what is not well formed."""
+        _check(message)
         to, cc, bcc = (addresses(name, getattr(message, name)) for name in ("to", "cc", "bcc"))
-        recipients = tuple(dict.fromkeys(each.addr_spec for each in (*to, *cc, *bcc)))
+        recipients = tuple(dict.fromkeys(each.spec for each in (*to, *cc, *bcc)))
         if not recipients:
             raise Rejected("mailer", "the mail has no recipient; give to, cc or bcc")
         sender = self._sender(message)
-        written = [sender, *to, *cc, *addresses("reply_to", message.reply_to)]
-        utf8 = not all(each.addr_spec.isascii() for each in written)
-        mail = EmailMessage(policy=_POLICY_UTF8 if utf8 else _POLICY)
-        self._write_headers(mail, message, sender, to, cc)
-        self._write_bodies(mail, message)
-        try:
-            content = re.sub(rb"\r\n|\r|\n", b"\r\n", mail.as_bytes())
-        except (ValueError, UnicodeError, LookupError) as error:
-            raise Rejected("mailer", f"the mail cannot be written: {error}") from error
-        return Envelope(sender.addr_spec, recipients, content, str(mail["Message-ID"]).strip())
+        headers = Headers()
+        headers.add_addresses("From", [sender])
+        headers.add_addresses("To", to)
+        headers.add_addresses("Cc", cc)
+        headers.add_addresses("Reply-To", addresses("reply_to", message.reply_to))
+        headers.add_text("Subject", message.subject)
+        headers.add_more(message.headers)
+        if "Date" not in headers:
+            headers.add_text("Date", format_datetime(datetime.now(UTC)))
+        message_id = next(
+            (value for name, value in message.headers.items() if name.lower() == "message-id"),
+            None,
+        )
+        if message_id is None:
+            message_id = make_msgid(domain=sender.domain)
+            headers.add_text("Message-ID", message_id)
+        mail = bodies(
+            self._body("text", "plain", message),
+            self._body("html", "rich", message),
+            message.charset,
+            message.attachments,
+        )
+        content = bytes(headers) + re.sub(rb"\r\n|\r|\n", b"\r\n", mail.as_bytes())
+        international = headers.international or not all(each.isascii() for each in recipients)
+        return Envelope(sender.spec, recipients, content, message_id, international)
 
     def _sender(self, message: Message) -> Address:
         if message.sender is not None:
@@ -101,92 +126,34 @@ class ComposingMailer(ABC):
             return address("sender", "quorum@localhost")
         raise Rejected("mailer", "the mail has no sender; give sender or set SMTP_SENDER")
 
-    def _write_headers(
-        self,
-        mail: EmailMessage,
-        message: Message,
-        sender: Address,
-        to: tuple[Address, ...],
-        cc: tuple[Address, ...],
-    ) -> None:
-        mail["From"] = sender
-        for name, values in (
-            ("To", to),
-            ("Cc", cc),
-            ("Reply-To", addresses("reply_to", message.reply_to)),
-        ):
-            if values:
-                mail[name] = values
-        _set(mail, "Subject", message.subject)
-        for name, value in message.headers.items():
-            if name.lower() in _OWN_HEADERS:
-                raise Rejected("mailer", f"the header {name} is set by an argument of send()")
-            _set(mail, name, value)
-        if "Date" not in mail:
-            mail["Date"] = format_datetime(datetime.now(UTC))
-        if "Message-ID" not in mail:
-            mail["Message-ID"] = make_msgid(domain=sender.domain)
-
-    def _write_bodies(self, mail: EmailMessage, message: Message) -> None:
-        text = self._body("text", message.text, "plain", message.plain, message)
-        html = self._body("html", message.html, "rich", message.rich, message)
-        if text is None and html is None:
-            raise Rejected("mailer", "the mail has no body; give text, html, plain or rich")
-        try:
-            if text is not None:
-                mail.set_content(text, charset=message.charset)
-            if html is not None:
-                add = mail.set_content if text is None else mail.add_alternative
-                add(html, subtype="html", charset=message.charset)
-            inline = [each for each in message.attachments if each.content_id]
-            if inline and html is None:
-                raise Rejected("mailer", "an attachment with content_id needs an HTML body")
-            shown = mail.get_body(("html",)) if inline else None
-            for each in inline:
-                _attach(shown.add_related, each, cid=f"<{each.content_id}>")  # type: ignore[union-attr]
-            for each in message.attachments:
-                if not each.content_id:
-                    _attach(mail.add_attachment, each)
-        except (ValueError, TypeError, AttributeError, UnicodeError) as error:
-            raise Rejected("mailer", f"the body cannot be written: {error}") from error
-
-    def _body(
-        self, given_name: str, given: str | None, name: str, template: str | None, message: Message
-    ) -> str | None:
+    def _body(self, name: str, template_name: str, message: Message) -> str | None:
+        given, template = getattr(message, name), getattr(message, template_name)
         if given is not None and template is not None:
-            raise Rejected("mailer", f"give {given_name} or {name}, not both")
+            raise Rejected("mailer", f"give {name} or {template_name}, not both")
         if template is None:
-            if given is not None and not isinstance(given, str):
-                raise Rejected("mailer", f"{given_name} must be text")
-            return given
+            return given  # type: ignore[no-any-return] # _check saw that it is text or None
         return self._render(template, dict(message.context))
 
 
-def _set(mail: EmailMessage, name: str, value: str) -> None:
-    if not isinstance(value, str):
-        raise Rejected("mailer", f"the header {name} must be text")
-    if any(character in value for character in "\r\n\0"):
-        raise Rejected("mailer", f"the header {name} holds a line break; a header is one line")
-    try:
-        mail[name] = value
-    except (ValueError, TypeError) as error:
-        raise Rejected("mailer", f"the header {name} cannot be written: {error}") from error
+def _merged(message: Message | None, given: dict[str, Any]) -> Message:
+    if message is not None and not isinstance(message, Message):
+        raise Rejected(
+            "mailer",
+            f"message must be a quorum.Message, not {type(message).__name__}; give each field "
+            "by its name, as in send(subject=…, to=…, text=…)",
+        )
+    unknown = sorted(given.keys() - _FIELDS)
+    if unknown:
+        raise Rejected(
+            "mailer",
+            f"send() has no argument {', '.join(unknown)}; it has {', '.join(sorted(_FIELDS))}",
+        )
+    set_here = {name: value for name, value in given.items() if value is not None}
+    return replace(message or Message(), **set_here)
 
 
-def _attach(add: Callable[..., None], each: Attachment, **more: str) -> None:
-    if not isinstance(each.data, bytes):
-        raise Rejected("mailer", f"the data of attachment {each.name!r} must be bytes")
-    if any(character in f"{each.name}{each.content_id}" for character in "\r\n\0"):
-        raise Rejected("mailer", "the name of an attachment holds a line break")
-    maintype, slash, subtype = each.resolved_type.partition("/")
-    if not slash:
-        raise Rejected("mailer", f"the content type of {each.name!r} is not like image/png")
-    disposition = "inline" if more else "attachment"
-    add(
-        each.data,
-        maintype=maintype,
-        subtype=subtype,
-        filename=each.name,
-        disposition=disposition,
-        **more,
-    )
+def _check(message: Message) -> None:
+    for name, (types, what) in _TYPES.items():
+        value = getattr(message, name)
+        if not isinstance(value, types):
+            raise Rejected("mailer", f"{name} must be {what}, not {type(value).__name__}")
