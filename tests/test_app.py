@@ -164,7 +164,7 @@ def test_settings_of_another_kind_are_refused(wrong: object):
         quorum.load(app=Flask("shop"), settings=wrong)
 
 
-@pytest.mark.parametrize("wrong", [{}, dict, Container(settings=None)])
+@pytest.mark.parametrize("wrong", [{}, dict, Container(settings=Settings())])
 def test_containers_of_another_kind_are_refused(wrong: object):
     """`load(container=…)` refuses what is not a subclass of Container."""
     with pytest.raises(ConfigurationError, match=r"subclass of quorum\.Container"):
