@@ -126,7 +126,7 @@ def _attach(app: Flask, arguments: dict[str, Any], config: dict[str, Any]) -> No
     app.config.update(config)
     if settings.secret_key is not None:
         app.secret_key = settings.secret_key.get_secret_value()
-    web.init_app(app, made)
+    web.escape_tpl(app)
     app.extensions["quorum"] = made
     app.container = made  # type: ignore[attr-defined]
     log = LogSetup((app.name, arguments["logger"] or app.name, "quorum"), settings.level)

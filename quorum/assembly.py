@@ -6,7 +6,6 @@ services keep the old one. Here every reference to a replaced provider is turned
 
 from __future__ import annotations
 
-import functools
 import logging
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,9 +13,12 @@ from dependency_injector import providers
 from dependency_injector.containers import DeclarativeContainer, DynamicContainer
 from dependency_injector.providers import Provider
 
+from quorum.errors import ConfigurationError
+from quorum.providers import quicken
+
 if TYPE_CHECKING:
     import weakref
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Self
 
 logger = logging.getLogger("quorum.container")
@@ -41,11 +43,30 @@ class Ledger:
         while self.entries:
             name, service = self.entries.pop()
             close = getattr(service, "close", None)
-            if callable(close):
+            if callable(close) and not isinstance(service, type):
                 try:
                     close()
                 except Exception:
                     logger.exception("%s could not be closed", name)
+
+
+class Entered:
+    """Builds a singleton with its own constructor, and enters it in the ledger."""
+
+    def __init__(self, build: Callable[..., Any], name: str | None, ledger: Ledger) -> None:
+        self.build = build
+        self.name = name
+        self.ledger = ledger
+
+    def __repr__(self) -> str:
+        return repr(self.build)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Build the service, and note it."""
+        service = self.build(*args, **kwargs)
+        if service is not None:
+            self.ledger.enter(self.name or type(service).__name__, service)
+        return service
 
 
 class Assembly(DeclarativeContainer):
@@ -56,82 +77,143 @@ class Assembly(DeclarativeContainer):
         plans: dict[weakref.ref[Any], Any]
 
     def __new__(cls, **overriding: Provider[Any] | Any) -> Self:
-        container = DynamicContainer()
+        """Build a container; `overriding` gives providers or objects in the place of its own.
+
+        Raises ConfigurationError for a name that the class does not have, and for an object of
+        another class than it declares.
+        """
+        container: Any = DynamicContainer()
         container.declarative_parent = cls
-        for name, provider in _copies(cls).items():
-            container.set_provider(name, provider)
         container.ledger = Ledger()
         container.plans = {}
-        names = {id(provider): name for name, provider in container.providers.items()}
-        for node in providers.traverse(*container.providers.values()):
+        own_self, copies = _copies(cls)
+        own_self.set_container(container)
+        container.__self__ = own_self
+        for base in _containers(cls):
+            for name in base.__self__.alt_names:
+                container.set_provider(name, own_self)
+        for name, provider in copies.items():
+            container.set_provider(name, provider)
+        names = {id(provider): name for name, provider in copies.items()}
+        for node in providers.traverse(*copies.values()):
             _enter_when_built(names.get(id(node)), node, container.ledger)
+            quicken(node)
+        _refuse(cls.__name__, copies, overriding)
         container.override_providers(**overriding)
         return cast("Self", container)
 
 
-def _copies(cls: type[DeclarativeContainer]) -> dict[str, Provider[Any]]:
+def _refuse(name: str, copies: dict[str, Provider[Any]], overriding: dict[str, Any]) -> None:
+    unknown = overriding.keys() - copies.keys()
+    if unknown:
+        raise ConfigurationError(
+            f"{name} has no {', '.join(sorted(unknown))}; it has {', '.join(copies)}"
+        )
+    for key, value in overriding.items():
+        wanted = getattr(copies[key], "instance_of", object)
+        if not isinstance(value, (Provider, wanted)):
+            raise ConfigurationError(
+                f"{name}({key}=…) takes {wanted.__name__}, not {type(value).__name__}"
+            )
+
+
+def _containers(cls: type) -> list[Any]:
+    return [base for base in cls.__mro__ if issubclass(base, DeclarativeContainer)]
+
+
+def _copies(cls: Any) -> tuple[providers.Self[Any], dict[str, Provider[Any]]]:
     """Copy the providers of a container class, with each reference to its final provider."""
-    # dependency-injector's own wiring notes the container itself as a provider of its class.
-    final = {name: each for name, each in cls.providers.items() if name != "__self__"}
+    # `cls.providers` has the names, but of two bases the last wins there, not the first.
+    final = {name: getattr(cls, name) for name in cls.providers if name != "__self__"}
+    final = {name: each for name, each in final.items() if isinstance(each, Provider)}
     replaced = [
-        (name, base.providers[name])
-        for base in cls.__mro__
-        if issubclass(base, DeclarativeContainer)
-        for name in base.providers
-        if name in final and final[name] is not base.providers[name]
+        (name, provider)
+        for base in _containers(cls)
+        for name, provider in base.cls_providers.items()
+        if name in final and final[name] is not provider
     ]
     memo: dict[int, Any] = {}
-    copies = providers.deepcopy(final, memo)
-    old = providers.deepcopy([provider for _, provider in replaced], memo)
-    swaps = {id(copy): copies[name] for (name, _), copy in zip(replaced, old, strict=True)}
-    if swaps:
-        _rebind(copies, swaps)
-    return cast("dict[str, Provider[Any]]", copies)
+    copies: dict[str, Provider[Any]] = providers.deepcopy(final, memo)
+    own_self: providers.Self[Any] = providers.deepcopy(cls.__self__, memo)
+    bases = [base.__self__ for base in _containers(cls)[1:]]
+    old = providers.deepcopy([*bases, *(provider for _, provider in replaced)], memo)
+    new = [own_self] * len(bases) + [copies[name] for name, _ in replaced]
+    swaps = {id(before): after for before, after in zip(old, new, strict=True)}
+    _rebind(copies, swaps)
+    return own_self, copies
 
 
 def _rebind(copies: dict[str, Provider[Any]], swaps: dict[int, Provider[Any]]) -> None:
-    nodes = list(providers.traverse(*copies.values()))
-    keep = {id(node): node for node in nodes}
-    for node in nodes:
-        if any(id(related) in swaps for related in node.related):
-            # What a provider replaces stays within its reach: a service may wrap the base's own.
-            memo = keep | {old: new for old, new in swaps.items() if new is not node}
-            _rewrite(node, memo)
+    named = {id(copy) for copy in copies.values()} - swaps.keys()
+    own = {id(new): {id(node) for node in _paragraph(new, named, swaps)} for new in swaps.values()}
+    for node in list(providers.traverse(*copies.values())):
+
+        def turned(value: Any, node: Provider[Any] = node) -> Any:
+            new = swaps.get(id(value))
+            return value if new is None or id(node) in own[id(new)] else new
+
+        if any(turned(related) is not related for related in node.related):
+            _rewrite(node, turned)
 
 
-def _rewrite(node: Any, memo: dict[int, Any]) -> None:
-    """Set every argument of a provider again, with the providers that `memo` has for them."""
-    for part in ("args", "kwargs", "attributes", "provides", "selector", "providers"):
-        setter: Callable[..., Any] | None = getattr(node, f"set_{part}", None)
-        value = getattr(node, part, None)
-        if setter is None or not value:
+def _paragraph(
+    new: Provider[Any], named: set[int], swaps: dict[int, Provider[Any]]
+) -> Iterator[Provider[Any]]:
+    """Give the provider that replaces another, with all that is written inside it.
+
+    These keep what they replace within reach: a service may wrap the base's own.
+    """
+    waiting, seen = [new], {id(new)}
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for related in node.related:
+            foreign = id(related) in named or swaps.get(id(related), new) is not new
+            if id(related) not in seen and not foreign:
+                seen.add(id(related))
+                waiting.append(related)
+
+
+def _rewrite(node: Any, turned: Callable[[Any], Any]) -> None:
+    """Set every reference of a provider again, each turned to the provider that is final."""
+    for part in ("args", "kwargs", "attributes", "provides", "selector", "default", "providers"):
+        # Of the type: an instance of some kinds answers any name with a provider.
+        if not hasattr(type(node), f"set_{part}"):
             continue
-        if isinstance(value, Provider):
-            setter(memo.get(id(value), value))
-        elif isinstance(value, tuple):
-            setter(*providers.deepcopy(list(value), memo))
+        put, value = getattr(node, f"set_{part}"), getattr(node, part)
+        if isinstance(value, tuple):
+            put(*map(turned, value))
         elif isinstance(value, dict):
-            setter(**providers.deepcopy(value, memo))
+            values = {key: turned(each) for key, each in value.items()}
+            if isinstance(node, (providers.Dict, providers.Aggregate)):
+                put(values)
+            else:
+                put(**values)
+        elif isinstance(value, Provider):
+            put(turned(value))
+    if node.overridden:
+        overriding = node.overridden
+        node.reset_override()
+        for each in overriding:
+            node.override(turned(each))
 
 
 def _enter_when_built(name: str | None, provider: Provider[Any], ledger: Ledger) -> None:
-    if isinstance(provider, providers.BaseSingleton) and callable(provider.provides):
-        build = provider.provides
-
-        @functools.wraps(build, updated=())
-        def built(*args: Any, **kwargs: Any) -> Any:
-            service = build(*args, **kwargs)
-            ledger.enter(name or type(service).__name__, service)
-            return service
-
-        provider.set_provides(built)
+    # What is kept for a thread or a context ends with it, and must not be kept alive here.
+    if not isinstance(provider, (providers.Singleton, providers.ThreadSafeSingleton)):
+        return
+    build = constructor(provider)
+    # A provider with a `provided_type` takes classes only.
+    if build is not None and type(provider).provided_type is None:
+        provider.set_provides(Entered(build, name, ledger))
 
 
 def constructor(provider: Provider[Any]) -> Callable[..., Any] | None:
     """Return what a provider calls to build its object; None where it calls nothing."""
-    found = getattr(provider, "provides", None)
-    found = getattr(found, "__wrapped__", found) if isinstance(provider, _CALLING) else None
-    return found if callable(found) else None
+    if not isinstance(provider, _CALLING):
+        return None
+    found: Any = provider.provides
+    return found.build if isinstance(found, Entered) else cast("Callable[..., Any]", found)
 
 
 _CALLING = (providers.BaseSingleton, providers.Factory, providers.Callable)

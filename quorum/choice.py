@@ -1,4 +1,4 @@
-"""Naming a driver without importing it (`lazy`), and picking one when it is first needed (`choose`)."""
+"""Naming a driver without importing it: `lazy`; picking one when it is first needed: `choose`."""
 
 from __future__ import annotations
 
@@ -26,14 +26,19 @@ os.register_at_fork(
 
 
 class Group(Protocol):
-    """What `choose` asks of a settings group: which noun it sets, and which driver it names."""
+    """What `choose` asks of a settings group."""
 
     @property
-    def noun(self) -> str: ...
+    def noun(self) -> str:
+        """The service that it sets."""
+
     @property
-    def driver(self) -> str: ...
+    def driver(self) -> str:
+        """The driver that it names."""
+
     @property
-    def address_names(self) -> tuple[str, ...]: ...
+    def address_names(self) -> tuple[str, ...]:
+        """The variables that would give the service an address."""
 
 
 class Lazy:
@@ -42,6 +47,9 @@ class Lazy:
     def __init__(self, path: str, extra: str | None = None) -> None:
         self.path = path
         self.extra = extra
+        self._module, _, self._name = path.partition(":")
+        if not self._module or not self._name:
+            raise ConfigurationError(f"lazy({path!r}) names no class: write 'package.module:Class'")
 
     def __repr__(self) -> str:
         return f"lazy({self.path!r})"
@@ -49,23 +57,33 @@ class Lazy:
     def load(self) -> type:
         """Import the module and return the class.
 
-        Raises MissingExtra when the module needs a library that is not installed.
+        Raises MissingExtra when the module needs a library that is not installed, and
+        ConfigurationError when there is no such module or class.
         """
-        module, _, name = self.path.partition(":")
         with _importing:
             try:
-                found = importlib.import_module(module)
+                found = importlib.import_module(self._module)
             except ModuleNotFoundError as error:
-                if self.extra is None:
-                    raise
-                raise MissingExtra(
-                    f"{self.path} needs {error.name}, which is not installed: "
-                    f"run `pip install 'quorum[{self.extra}]'`"
-                ) from error
-        loaded: type = getattr(found, name)
+                raise self._missing(error) from error
+        try:
+            loaded: type = getattr(found, self._name)
+        except AttributeError as error:
+            raise ConfigurationError(
+                f"{self}: {self._module} has no {self._name!r}; mend the name"
+            ) from error
         return loaded
 
+    def _missing(self, error: ModuleNotFoundError) -> ConfigurationError:
+        missing = error.name or str(error)
+        if f"{self._module}.".startswith(f"{missing}."):
+            return ConfigurationError(f"{self}: there is no module {missing!r}; mend the name")
+        package = f"'quorum[{self.extra}]'" if self.extra else missing.partition(".")[0]
+        return MissingExtra(
+            f"{self.path} needs {missing}, which is not installed: run `pip install {package}`"
+        )
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Import the class, and build one."""
         return self.load()(*args, **kwargs)
 
 
@@ -87,8 +105,8 @@ class Choice(Generic[C]):
     def __repr__(self) -> str:
         return f"choose({getattr(self.contract, '__name__', self.contract)}, {self.drivers})"
 
-    def pick(self, group: Group, embedded: str) -> tuple[str, Callable[..., C]]:
-        """Return the name of the driver and the driver, building nothing.
+    def pick(self, group: Group, embedded: str) -> Callable[..., C]:
+        """Return the driver that the group names, building nothing.
 
         Raises ConfigurationError for a driver that was not declared, and for the embedded twin
         where `embedded` is "never".
@@ -103,11 +121,12 @@ class Choice(Generic[C]):
                 f"{group.noun}: no address is set and EMBEDDED=never forbids the embedded twin; "
                 f"set {' or '.join(group.address_names)}"
             )
-        return name, self.drivers[name]
+        return self.drivers[name]
 
     def __call__(self, group: Group, *args: Any, embedded: str = "auto", **kwargs: Any) -> C:
-        name, driver = self.pick(group, embedded)
-        if name == "memory":
+        """Build the driver; a twin says so once in the log. Raises as `pick` does."""
+        driver = self.pick(group, embedded)
+        if group.driver == "memory":
             logging.getLogger(f"quorum.{group.noun}").info(
                 "%s is not set: the embedded twin serves, in this process only",
                 " or ".join(group.address_names),

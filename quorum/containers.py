@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dependency_injector.providers import Dependency, Provider
 
@@ -13,6 +12,9 @@ from quorum.providers import ThreadSafeSingleton
 from quorum.services.mailer.base import Mailer
 from quorum.services.templates import Templates
 from quorum.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Container(Assembly):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from flask import current_app, has_app_context
 from werkzeug.local import LocalProxy
@@ -13,7 +13,6 @@ from quorum.errors import NotLoaded
 from quorum.providers import Store, entered
 
 if TYPE_CHECKING:
-    import weakref
     from collections.abc import Callable, Iterator
 
     from flask import Flask
@@ -25,7 +24,16 @@ _NOT_LOADED = (
     "`with app.app_context()` or `with quorum.running(container)`"
 )
 _container: ContextVar[Container | None] = ContextVar("quorum_container", default=None)
-_loaded: Callable[[], Flask | None] | weakref.ref[Flask] = lambda: None
+
+# Documented by Flask for this use. Bound once, since looking it up costs ten times the call.
+active_app: Callable[[], Flask] = current_app._get_current_object  # type: ignore[attr-defined] # noqa: SLF001 - as above
+
+
+def _none() -> Flask | None:
+    return None
+
+
+_loaded: Callable[[], Flask | None] = _none
 
 
 def loaded_app() -> Flask | None:
@@ -46,12 +54,7 @@ def has_context() -> bool:
 
 def get_app() -> Flask:
     """Return the active Flask application, else the loaded one. Raises NotLoaded."""
-    if has_app_context():
-        return cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined] # noqa: SLF001 - documented by Flask for this use
-    app = _loaded()
-    if app is None:
-        raise NotLoaded(_NOT_LOADED)
-    return app
+    return active_app() if has_app_context() else _loaded_or_raise()
 
 
 def container() -> Container:
@@ -60,17 +63,14 @@ def container() -> Container:
     It is that of the active Flask application; else the one entered by `running`; else the
     loaded application's. Raises NotLoaded if there is none.
     """
-    if has_app_context():
-        found = current_app._get_current_object().extensions.get("quorum")  # type: ignore[attr-defined] # noqa: SLF001
-        if found is not None:
-            return cast("Container", found)
-    entered_container = _container.get()
-    if entered_container is not None:
-        return entered_container
-    app = _loaded()
-    if app is None or "quorum" not in app.extensions:
+    found = active_app().extensions.get("quorum") if has_app_context() else None
+    if found is None:
+        found = _container.get()
+    if found is None:
+        found = _loaded_or_raise().extensions.get("quorum")
+    if found is None:
         raise NotLoaded(_NOT_LOADED)
-    return cast("Container", app.extensions["quorum"])
+    return cast("Container", found)
 
 
 @contextmanager
@@ -89,9 +89,11 @@ def running(container: Container) -> Iterator[Container]:
         error = raised
         raise
     finally:
-        store.close(error)
-        entered.reset(store_token)
-        _container.reset(container_token)
+        try:
+            store.close(error)
+        finally:
+            entered.reset(store_token)
+            _container.reset(container_token)
 
 
 def _loaded_or_raise() -> Flask:
@@ -99,10 +101,6 @@ def _loaded_or_raise() -> Flask:
     if app is None:
         raise NotLoaded(_NOT_LOADED)
     return app
-
-
-def _unbound(*_: Any) -> bool:
-    return False
 
 
 APP: Flask = cast("Flask", LocalProxy(_loaded_or_raise, unbound_message=_NOT_LOADED))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from dependency_injector import providers
 
@@ -11,6 +11,8 @@ from quorum.annotations import evaluated, fits
 from quorum.assembly import constructor
 from quorum.choice import Choice, Lazy
 from quorum.errors import ConfigurationError, Problem
+from quorum.providers import PerRequest
+from quorum.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -18,64 +20,76 @@ if TYPE_CHECKING:
     from dependency_injector.providers import Provider
 
 _LINKS = (providers.ProvidedInstance, providers.AttributeGetter, providers.ItemGetter)
+_POSITIONAL = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
+_NAMED = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
+_VARIABLE = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
 
 
 def provided_class(provider: Provider[Any]) -> type | None:
     """Return the class of what a provider gives, as far as it is declared; None if it is not."""
-    if provider.overridden:
-        return None
     if isinstance(provider, providers.Dependency):
-        found: type = provider.instance_of
-        return found
+        return cast("type", provider.instance_of)
+    if provider.last_overriding is not None or providers.is_delegated(provider):
+        return None
     if isinstance(provider, providers.Object):
         return type(provider.provides)
+    if isinstance(provider, _LINKS):
+        value = _setting(provider)
+        return None if value is None else type(value)
     target: Any = constructor(provider)
     if isinstance(target, Choice):
         target = target.contract
     if inspect.isfunction(target):
-        target = evaluated(target).get("return")
-        target = type(None) if target is None else target
-        return target if isinstance(target, type) and target is not type(None) else None
-    return target if isinstance(target, type) else None
+        unknown = inspect.iscoroutinefunction(target) or isinstance(provider, PerRequest)
+        target = None if unknown else evaluated(target).get("return")
+    # What a context manager gives is what it is entered for, not itself.
+    entered = isinstance(provider, PerRequest) and hasattr(target, "__enter__")
+    return target if isinstance(target, type) and not entered else None
 
 
 def problems(container: Any, asked_for: Collection[Provider[Any]]) -> list[Problem]:
     """Return all that is wrong with the providers of a container; nothing is built.
 
     `asked_for` are the providers that something injects: only these need an address where
-    EMBEDDED=never.
+    EMBEDDED=never, and only their drivers are imported to be looked at.
     """
     names = {id(provider): name for name, provider in container.providers.items()}
-    wanted = {id(node) for node in providers.traverse(*asked_for)}
-    cycles = list(_cycles(container, names))
-    if cycles:
-        return cycles
-    found: list[Problem] = []
-    for node in _in_order(container):
-        name = names.get(id(node), type(node).__name__)
-        if isinstance(node, providers.Dependency) and not node.is_defined:
-            rule = f"nothing was given; build the container with {name}=…"
-            found.append(Problem(f"container.{name}", rule))
-        try:
-            found += _arguments(f"container.{name}", node, wanted=id(node) in wanted)
-        except ConfigurationError as error:
-            found.append(Problem(f"container.{name}", str(error)))
+    wanted = {id(node) for asked in asked_for for node, _ in _walk(asked, "", names, set())}
+    found = list(_cycles(container, names))
+    seen: set[int] = set()
+    for name, provider in container.providers.items():
+        for node, owner in _walk(provider, name, names, seen):
+            where = f"container.{owner}"
+            try:
+                found += _problems_of(where, node, wanted=id(node) in wanted)
+            except ConfigurationError as error:
+                found.append(Problem(where, str(error)))
     return found
 
 
-def _in_order(container: Any) -> Iterator[Provider[Any]]:
-    seen: set[int] = set()
+def _walk(
+    node: Provider[Any], owner: str, names: dict[int, str], seen: set[int]
+) -> Iterator[tuple[Provider[Any], str]]:
+    """Give a provider and all that it may lead to, each with the name it is written under."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    yield node, owner
+    for related in _overriding(node) or node.related:
+        yield from _walk(related, names.get(id(related), owner), names, seen)
 
-    def visit(node: Provider[Any]) -> Iterator[Provider[Any]]:
-        if id(node) not in seen:
-            seen.add(id(node))
-            yield node
-            for related in node.related:
-                yield from visit(related)
 
-    for node in list(container.providers.values()):
-        if not isinstance(node, providers.Self):
-            yield from visit(node)
+def _overriding(node: Provider[Any]) -> list[Provider[Any]]:
+    # What is overridden is not called, so neither is what it needs.
+    return [] if node.last_overriding is None else [node.last_overriding]
+
+
+def _called_by(node: Provider[Any]) -> list[Provider[Any]]:
+    """Return the providers that a provider calls; one that is handed over is not called."""
+    if isinstance(node, (providers.Delegate, providers.Container, providers.Self)):
+        return []
+    related = _overriding(node) or node.related
+    return [each for each in related if not providers.is_delegated(each)]
 
 
 def _cycles(container: Any, names: dict[int, str]) -> Iterator[Problem]:
@@ -83,96 +97,125 @@ def _cycles(container: Any, names: dict[int, str]) -> Iterator[Problem]:
     path: list[Provider[Any]] = []
 
     def visit(node: Provider[Any]) -> Iterator[Problem]:
-        if any(node is each for each in path):
-            start = next(place for place, each in enumerate(path) if each is node)
-            around = [names[id(each)] for each in [*path[start:], node] if id(each) in names]
-            rule = f"needs itself: {' -> '.join(around)}; let one of them ask for the other later"
-            yield Problem(f"container.{around[0] if around else '?'}", rule)
+        start = next((place for place, each in enumerate(path) if each is node), None)
+        if start is not None:
+            around = [names[id(each)] for each in path[start:] if id(each) in names] or ["?"]
+            needs = " -> ".join([*around, around[0]])
+            rule = f"needs itself: {needs}; give one of them the other's `.provider`"
+            yield Problem(f"container.{around[0]}", rule)
         elif id(node) not in done:
             path.append(node)
-            for related in node.related:
+            for related in _called_by(node):
                 yield from visit(related)
             path.pop()
             done.add(id(node))
 
     for node in list(container.providers.values()):
-        if not isinstance(node, providers.Self):
-            yield from visit(node)
+        yield from visit(node)
 
 
-def _arguments(name: str, node: Any, *, wanted: bool) -> Iterator[Problem]:
+def _problems_of(where: str, node: Any, *, wanted: bool) -> Iterator[Problem]:
+    if node.last_overriding is not None:
+        return
+    if isinstance(node, providers.Dependency) and not node.is_defined:
+        yield Problem(where, f"nothing was given; build the container with {where[10:]}=…")
+    if isinstance(node, providers.AttributeGetter):
+        yield from _attribute(where, node)
+    if isinstance(node, providers.BaseSingleton) and any(_per_request(node)):
+        rule = "would keep the object of one request for all; give it the provider's `.provider`"
+        yield Problem(where, rule)
     target: Any = constructor(node)
-    given = dict(node.kwargs) if target is not None else {}
+    given = {} if target is None else dict(node.kwargs)
     if isinstance(target, Choice):
         target = _picked(target, node, wanted=wanted)
         given.pop("embedded", None)
     if isinstance(target, Lazy):
-        target = target.load()
-    if target is None:
-        return
+        target = target.load() if wanted else None
+    if target is not None and not isinstance(target, providers.Provider):
+        yield from _arguments(where, target, node.args, given)
+
+
+def _per_request(node: Provider[Any]) -> Iterator[bool]:
+    for called in _called_by(node):
+        yield isinstance(called, PerRequest)
+        if not isinstance(called, providers.BaseSingleton):
+            yield from _per_request(called)
+
+
+def _attribute(where: str, node: Any) -> Iterator[Problem]:
+    holder = _setting(node.provides)
+    if holder is not None and not hasattr(holder, node.name):
+        yield Problem(where, f"asks the settings for {node.name!r}, which {_called(holder)} lacks")
+
+
+def _setting(node: Any) -> Any:
+    """Return what a chain such as `settings.provided.mailer` leads to; None if not settings."""
+    root = node
+    while isinstance(root, _LINKS):
+        root = root.provides
+    while root.last_overriding is not None:
+        root = root.last_overriding
+    if not isinstance(root, providers.Object) or not isinstance(root.provides, Settings):
+        return None
+    try:
+        return node()
+    except (AttributeError, LookupError, TypeError):
+        return None
+
+
+def _picked(choice: Choice[Any], node: Any, *, wanted: bool) -> Callable[..., Any] | None:
+    if not node.args:
+        raise ConfigurationError("choose(…) needs the settings group as its first argument")
+    group, embedded = node.args[0], node.kwargs.get("embedded", "auto")
+    group = _setting(group) if isinstance(group, providers.Provider) else group
+    embedded = _setting(embedded) if isinstance(embedded, providers.Provider) else embedded
+    return choice.pick(group, embedded if wanted else "auto") if group is not None else None
+
+
+def _arguments(where: str, target: Any, args: Any, kwargs: dict[str, Any]) -> Iterator[Problem]:
     try:
         signature = inspect.signature(target)
     except (ValueError, TypeError):
         # A class written in C may have no signature to look at.
         return
-    yield from _unmatched(name, target, signature, node.args, given)
-    hints = evaluated(target.__init__ if isinstance(target, type) else target)
-    for argument, value in _bound(signature, node.args, given):
+    parameters = list(signature.parameters.values())
+    places = [each.name for each in parameters if each.kind in _POSITIONAL]
+    yield from (
+        Problem(where, f"{_called(target)} {rule}")
+        for rule in _unmatched(parameters, places, args, kwargs)
+    )
+    hints = _hints(target)
+    for argument, value in [*zip(places, args, strict=False), *kwargs.items()]:
         offered = provided_class(value) if isinstance(value, providers.Provider) else None
         if offered is not None and argument in hints and not fits(offered, hints[argument]):
-            rule = (
-                f"{_called(target)} takes {argument}: {_called(hints[argument])}, "
-                f"but is given {_called(offered)}"
-            )
-            yield Problem(name, rule)
-
-
-def _picked(choice: Choice[Any], node: Any, *, wanted: bool) -> Callable[..., Any] | None:
-    group, embedded = node.args[0], node.kwargs.get("embedded", "auto")
-    if isinstance(group, providers.Provider):
-        root = group
-        while isinstance(root, _LINKS):
-            root = root.provides
-        if isinstance(root, providers.Dependency) and not root.is_defined:
-            return None
-        group = group()
-    if isinstance(embedded, providers.Provider):
-        embedded = embedded()
-    return choice.pick(group, embedded if wanted else "auto")[1]
+            rule = f"takes {argument}: {_called(hints[argument])}, but is given {_called(offered)}"
+            yield Problem(where, f"{_called(target)} {rule}")
 
 
 def _unmatched(
-    name: str, target: Any, signature: inspect.Signature, args: Any, kwargs: dict[str, Any]
-) -> Iterator[Problem]:
-    parameters = list(signature.parameters.values())
+    parameters: list[inspect.Parameter], places: list[str], args: Any, kwargs: dict[str, Any]
+) -> Iterator[str]:
     kinds = {parameter.kind for parameter in parameters}
-    if inspect.Parameter.VAR_KEYWORD not in kinds:
-        known = {each.name for each in parameters if each.kind is not each.POSITIONAL_ONLY}
-        for argument in kwargs.keys() - known:
-            yield Problem(name, f"{_called(target)} takes no argument {argument!r}")
-    plain = [each for each in parameters if each.kind in _POSITIONAL]
-    if len(args) > len(plain) and inspect.Parameter.VAR_POSITIONAL not in kinds:
-        rule = f"{_called(target)} takes {len(plain)} positional arguments, {len(args)} are given"
-        yield Problem(name, rule)
-    by_place = {each.name for each in plain[: len(args)]}
+    known = {each.name for each in parameters if each.kind in _NAMED}
+    for argument in kwargs:
+        if argument not in known and inspect.Parameter.VAR_KEYWORD not in kinds:
+            yield f"takes no argument {argument!r}"
+        elif argument in known & {*places[: len(args)]}:
+            yield f"is given the argument {argument!r} twice"
+    if len(args) > len(places) and inspect.Parameter.VAR_POSITIONAL not in kinds:
+        yield f"takes {len(places)} positional arguments, {len(args)} are given"
     for each in parameters:
-        if each.kind in {each.VAR_POSITIONAL, each.VAR_KEYWORD} or each.default is not each.empty:
-            continue
-        if each.name not in by_place and each.name not in kwargs:
-            rule = f"{_called(target)} needs the argument {each.name!r}, which nothing gives"
-            yield Problem(name, rule)
+        filled = each.name in places[: len(args)] or each.name in kwargs
+        if not filled and each.default is each.empty and each.kind not in _VARIABLE:
+            yield f"needs the argument {each.name!r}, which nothing gives"
 
 
-_POSITIONAL = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
-
-
-def _bound(
-    signature: inspect.Signature, args: Any, kwargs: dict[str, Any]
-) -> Iterator[tuple[str, Any]]:
-    plain = [each.name for each in signature.parameters.values() if each.kind in _POSITIONAL]
-    yield from zip(plain, args, strict=False)
-    yield from kwargs.items()
+def _hints(target: Any) -> dict[str, Any]:
+    if isinstance(target, type):
+        return evaluated(vars(target).get("__init__") or getattr(target, "__init__", None))
+    return evaluated(target if inspect.isroutine(target) else type(target).__call__)
 
 
 def _called(thing: Any) -> str:
-    return str(getattr(thing, "__name__", thing))
+    named = thing if hasattr(thing, "__name__") or thing is None else type(thing)
+    return str(thing if hasattr(thing, "__args__") else getattr(named, "__name__", thing))

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dependency_injector import providers
 
-from quorum import web
-from quorum.assembly import constructor
+from quorum.assembly import Entered, constructor
 from quorum.choice import Choice
 from quorum.errors import ConfigurationError
 
@@ -61,7 +60,6 @@ def fakes(
         if name in nouns or (not provider.overridden and _depends_on(provider, container, nouns))
     ]
     double = container.declarative_parent()
-    web.supply(double)
     for name, provider in container.providers.items():
         if name in nouns:
             _use_twin(getattr(double, name))
@@ -107,7 +105,8 @@ def _chosen(
 
 def _use_twin(provider: Any) -> None:
     target: Any = constructor(provider)
-    provider.set_provides(target.drivers["memory"])
+    built = provider.provides
+    provider.set_provides(Entered(target.drivers["memory"], built.name, built.ledger))
     provider.set_kwargs(
         **{name: value for name, value in provider.kwargs.items() if name != "embedded"}
     )

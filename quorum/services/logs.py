@@ -7,6 +7,8 @@ import logging
 import weakref
 from typing import TYPE_CHECKING
 
+from quorum.forks import ForkSafeLock
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -20,6 +22,7 @@ _active: dict[int, tuple[tuple[str, ...], int]] = {}
 _levels: dict[str, int] = {}
 _handlers: dict[str, logging.Handler] = {}
 _keys = itertools.count()
+_lock = ForkSafeLock()
 
 
 class LogSetup:
@@ -33,15 +36,16 @@ class LogSetup:
         logging.addLevelName(TRACE, "TRACE")
         logging.addLevelName(SILENT, "SILENT")
         key, ours = next(_keys), tuple(dict.fromkeys(names))
-        for name in ours:
-            logger = logging.getLogger(name)
-            _levels.setdefault(name, logger.level)
-            if not logger.hasHandlers():
-                _handlers[name] = logging.StreamHandler()
-                _handlers[name].setFormatter(logging.Formatter(_FORMAT))
-                logger.addHandler(_handlers[name])
-        _active[key] = (ours, logging.getLevelName(level))
-        _apply()
+        with _lock:
+            for name in ours:
+                logger = logging.getLogger(name)
+                _levels.setdefault(name, logger.level)
+                if not logger.hasHandlers():
+                    _handlers[name] = logging.StreamHandler()
+                    _handlers[name].setFormatter(logging.Formatter(_FORMAT))
+                    logger.addHandler(_handlers[name])
+            _active[key] = (ours, logging.getLevelName(level))
+            _apply()
         self._undo = weakref.finalize(self, _forget, key)
         self._undo.atexit = False
 
@@ -51,18 +55,20 @@ class LogSetup:
 
 
 def _apply() -> None:
-    for names, level in _active.values():
+    # A copy: an application may be dropped, and so forgotten, by the garbage collector in here.
+    for names, level in list(_active.values()):
         for name in names:
             logging.getLogger(name).setLevel(level)
 
 
 def _forget(key: int) -> None:
-    del _active[key]
-    used = {name for names, _ in _active.values() for name in names}
-    for name in _levels.keys() - used:
-        logger = logging.getLogger(name)
-        logger.setLevel(_levels.pop(name))
-        handler = _handlers.pop(name, None)
-        if handler is not None:
-            logger.removeHandler(handler)
-    _apply()
+    with _lock:
+        del _active[key]
+        used = {name for names, _ in list(_active.values()) for name in names}
+        for name in _levels.keys() - used:
+            logger = logging.getLogger(name)
+            logger.setLevel(_levels.pop(name))
+            handler = _handlers.pop(name, None)
+            if handler is not None:
+                logger.removeHandler(handler)
+        _apply()

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from quorum.web import requests
-from quorum.web.requests import supply
+from quorum.web.requests import request_store
 from quorum.web.templates import escape_tpl, renderer
 
 if TYPE_CHECKING:
     from flask import Flask
 
-__all__ = ["init_app", "project_folder", "renderer", "supply"]
-
-
-def init_app(app: Flask, container: Any) -> None:
-    """Teach an application what its services need of it."""
-    escape_tpl(app)
-    requests.init_app(app, container)
+__all__ = ["escape_tpl", "project_folder", "renderer", "request_store"]
 
 
 def project_folder(app: Flask) -> Path:

@@ -1,16 +1,19 @@
-"""Objects per request: kept on `flask.g`, and closed when the application context ends."""
+"""Objects per request: kept on `flask.g`, and closed as the request ends."""
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
-from dependency_injector import providers
-from flask import g, has_app_context
+from flask import after_this_request, g, has_app_context, has_request_context
 
+from quorum.current import active_app
 from quorum.providers import PerRequest, Store, entered_store
 
 if TYPE_CHECKING:
-    from flask import Flask
+    from collections.abc import Iterable, Iterator
+
+    from flask import Flask, Response
 
 
 def request_store() -> Store:
@@ -19,7 +22,20 @@ def request_store() -> Store:
         return entered_store()
     if "_quorum_store" not in g:
         g._quorum_store = Store()  # noqa: SLF001
+        _close_at_the_end(active_app())
     return cast("Store", g._quorum_store)  # noqa: SLF001
+
+
+# For every provider, not those of one container: a test may override with one of its own.
+PerRequest.store = staticmethod(request_store)
+
+
+def _close_at_the_end(app: Flask) -> None:
+    # Put there by the first object: an application that has none does not pay at each request.
+    if close_requests not in app.teardown_appcontext_funcs:
+        app.teardown_appcontext_funcs.append(close_requests)
+    if has_request_context():
+        after_this_request(_close_after_stream)
 
 
 def close_requests(error: BaseException | None) -> None:
@@ -29,13 +45,25 @@ def close_requests(error: BaseException | None) -> None:
         store.close(error)
 
 
-def supply(container: Any) -> None:
-    """Let the providers of a container keep their objects per request on `flask.g`."""
-    for provider in providers.traverse(*container.providers.values(), types=[PerRequest]):
-        provider.store = request_store
+def _close_after_stream(response: Response) -> Response:
+    """Keep the objects of a streamed response open until it ends; Flask's teardown is before."""
+    # An error page looks streamed to werkzeug; what was asked for is over by then.
+    if response.is_streamed and response.status_code < HTTPStatus.BAD_REQUEST:
+        store = g.pop("_quorum_store")
+        response.response = _until_its_end(cast("Iterable[bytes]", response.response), store)
+        # For a stream that is never read, such as the answer to HEAD.
+        response.call_on_close(store.close)
+    return response
 
 
-def init_app(app: Flask, container: Any) -> None:
-    """Keep and close the objects per request of an application."""
-    supply(container)
-    app.teardown_appcontext(close_requests)
+def _until_its_end(stream: Iterable[bytes], store: Store) -> Iterator[bytes]:
+    try:
+        yield from stream
+    except BaseException as error:
+        store.close(error)
+        raise
+    finally:
+        store.close()
+        close: Any = getattr(stream, "close", None)
+        if close is not None:
+            close()

@@ -1,0 +1,1 @@
+"""Files for mypy: what must pass, and what must not."""

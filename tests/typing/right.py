@@ -1,0 +1,104 @@
+"""Uses that are right: mypy --strict finds nothing here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from dependency_injector.providers import Provider
+
+import quorum
+from quorum import (
+    Container,
+    Mailer,
+    PerRequest,
+    Provide,
+    Settings,
+    ThreadSafeSingleton,
+    choose,
+    inject,
+    lazy,
+)
+from quorum.services.mailer.memory import MemoryMailer
+
+
+class Bell(Protocol):
+    def ring(self) -> int: ...
+
+
+class Brass:
+    def __init__(self, settings: object) -> None: ...
+    def ring(self) -> int:
+        return 1
+
+
+class Session:
+    def query(self) -> str:
+        return ""
+
+
+def generated() -> Iterator[Session]:
+    yield Session()
+
+
+@contextmanager
+def managed() -> Iterator[Session]:
+    yield Session()
+
+
+class AppContainer(Container):
+    bell: Provider[Bell] = ThreadSafeSingleton(
+        choose(Bell, memory=Brass, server=lazy("a.b:C")), Container.settings.provided.bell
+    )
+    alone: Provider[Bell] = ThreadSafeSingleton(Brass, 1)
+    post: Provider[Mailer] = ThreadSafeSingleton(
+        choose(Mailer, memory=MemoryMailer, smtp=lazy("a.b:C")), Container.settings.provided.mailer
+    )
+    session: Provider[Session] = PerRequest(Session)
+    generated: Provider[Session] = PerRequest(generated)
+    managed: Provider[Session] = PerRequest(managed)
+
+
+app = quorum.load(name=__name__, container=AppContainer)
+
+
+@app.post("/welcome/<address>")
+@inject
+def welcome(address: str, mailer: Mailer = Provide[Container.mailer]) -> tuple[str, int]:
+    mailer.send(subject="Welcome", to=[address], text="Good to have you.")
+    return "", 204
+
+
+@inject
+def many(
+    mailer: Mailer = Provide[AppContainer.post],
+    bell: Bell = Provide[AppContainer.bell],
+    settings: Settings = Provide[Container.settings],
+    session: Session = Provide[AppContainer.session],
+    other: Session = Provide[AppContainer.generated],
+    third: Session = Provide[AppContainer.managed],
+    name: str = Provide["settings.provided.name"],
+    part: float = Provide[Container.settings.provided.mailer.timeout],
+    container: AppContainer = Provide[AppContainer],
+    maybe: Mailer | None = Provide[Container.mailer],
+) -> int:
+    return bell.ring()
+
+
+@inject
+async def later(mailer: Mailer = Provide[Container.mailer]) -> str:
+    return "sent"
+
+
+async def use() -> str:
+    number: int = many()
+    given: int = many(MemoryMailer(Settings().mailer, lambda template, context: ""))
+    text: str = await later()
+    return text * number * given
+
+
+container = Container(settings=Settings())
+with quorum.running(container) as running:
+    running.mailer().ping()
+quorum.APP.test_client()

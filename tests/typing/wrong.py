@@ -1,0 +1,66 @@
+"""Uses that are wrong: mypy --strict finds an error on each line that says so, and no other."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from dependency_injector.providers import Provider
+
+from quorum import (
+    Container,
+    Mailer,
+    PerRequest,
+    Provide,
+    Settings,
+    ThreadSafeSingleton,
+    choose,
+    inject,
+)
+
+
+class Bell(Protocol):
+    def ring(self) -> int: ...
+
+
+class Wrong:
+    def __init__(self, settings: object) -> None: ...
+    def send(self) -> int:
+        return 1
+
+
+class Session:
+    """An object per request."""
+
+
+class AppContainer(Container):
+    bell: Provider[Bell] = ThreadSafeSingleton(choose(Bell, memory=Wrong))  # error
+    post: Provider[Mailer] = ThreadSafeSingleton(choose(Mailer, memory=Wrong))  # error
+    alone: Provider[Bell] = ThreadSafeSingleton(Wrong, 1)  # error
+    session: Provider[Session] = PerRequest(Wrong)  # error
+
+
+@inject
+def settings_for_a_mailer(mailer: Mailer = Provide[Container.settings]) -> None: ...  # error
+
+
+@inject
+def mailer_for_settings(settings: Settings = Provide[Container.mailer]) -> None: ...  # error
+
+
+@inject
+def no_such_service(mailer: Mailer = Provide[Container.mailr]) -> None: ...  # error
+
+
+@inject
+def not_a_provider(mailer: Mailer = Provide[5]) -> None: ...  # error
+
+
+@inject
+def right(number: int, mailer: Mailer = Provide[Container.mailer]) -> int:
+    mailer.snd()  # error
+    return number
+
+
+right("1")  # error
+right(1, 2)  # error
+text: str = right(1)  # error
