@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from dependency_injector.providers import Dependency, Provider
 
-from quorum.assembly import Assembly
 from quorum.choice import choose, lazy
+from quorum.graph.assembly import Assembly
 from quorum.providers import ThreadSafeSingleton
 from quorum.services.mailer.base import Mailer
 from quorum.services.templates import Templates

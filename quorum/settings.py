@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from quorum import profiles
 from quorum.errors import ConfigurationError
 from quorum.profiles import Origin
-from quorum.urls import (
+from quorum.profiles.urls import (
     AmqpUrl,
     Host,
     HttpUrl,
@@ -24,7 +24,7 @@ from quorum.urls import (
     is_loopback,
     parse_url,
 )
-from quorum.variables import Names
+from quorum.profiles.variables import Names
 
 if TYPE_CHECKING:
     from pydantic._internal._model_construction import ModelMetaclass

@@ -11,18 +11,18 @@ import click
 from flask import request_started
 
 from quorum import graph
-from quorum.annotations import fits
 from quorum.errors import ConfigurationError, Problem
 from quorum.forks import ForkSafeLock
-from quorum.markers import describe, is_marker, is_plain, resolve
-from quorum.stock import bind_stock_inject, stock_injection
+from quorum.graph.annotations import fits
+from quorum.injection.markers import describe, is_marker, is_plain, resolve
+from quorum.injection.stock import bind_stock_inject, stock_injection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from flask import Flask
 
-    from quorum.plans import Injection
+    from quorum.injection.plans import Injection
 
 _DEEPEST = 8
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from dependency_injector import providers
 
-from quorum.assembly import Entered, constructor
 from quorum.choice import Choice
 from quorum.errors import ConfigurationError
+from quorum.graph.assembly import Entered, constructor
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

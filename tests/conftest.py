@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 import quorum
+from quorum.profiles.variables import table_of
 from quorum.settings import Settings
 from quorum.startup import on_run
-from quorum.variables import table_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ import pytest
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from quorum import ConfigurationError, Group, Settings
-from quorum.variables import table_of
+from quorum.profiles.variables import table_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

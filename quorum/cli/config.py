@@ -11,8 +11,8 @@ from pydantic import Secret, SecretStr
 from quorum.cli import reference
 from quorum.cli.output import as_json as json_option
 from quorum.cli.output import configured, find_app_if_any, print_json, print_table
+from quorum.profiles.variables import table_of
 from quorum.settings import Settings
-from quorum.variables import table_of
 
 
 @click.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from quorum.variables import group_of, table_of
+from quorum.profiles.variables import group_of, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from dependency_injector import providers
 
-from quorum.assembly import constructor
 from quorum.choice import Choice
 from quorum.cli.output import as_json as json_option
 from quorum.cli.output import configured, find_app, print_json, print_table
-from quorum.variables import table_of
+from quorum.graph.assembly import constructor
+from quorum.profiles.variables import table_of
 
 if TYPE_CHECKING:
     from quorum.settings import Settings

@@ -253,7 +253,7 @@ class Driver(Noted):
 
 class Driven(Container):
     mailer = ThreadSafeSingleton(
-        choose(Mailer, memory=lazy("tests.test_graph:Driver")),
+        choose(Mailer, memory=lazy("tests.graph.test_checks:Driver")),
         Container.settings.provided.mailer,
         embedded=Container.settings.provided.embedded,
         render=ThreadSafeSingleton(Stone),

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from dependency_injector import providers
 
-from quorum.annotations import evaluated, fits
-from quorum.assembly import constructor
 from quorum.choice import Choice, Lazy
 from quorum.errors import ConfigurationError, Problem
+from quorum.graph.annotations import evaluated, fits
+from quorum.graph.assembly import constructor
 from quorum.providers import PerRequest
 from quorum.settings import Settings
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("quorum")
 
 SERVERS = {
-    "werkzeug": lazy("quorum.servers.werkzeug:serve"),
-    "waitress": lazy("quorum.servers.waitress:serve"),
+    "werkzeug": lazy("quorum.server.werkzeug:serve"),
+    "waitress": lazy("quorum.server.waitress:serve"),
 }
 
 

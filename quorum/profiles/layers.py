@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from quorum.errors import Problem
-from quorum.variables import Variable, group_of, table_of
+from quorum.profiles.variables import Variable, group_of, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

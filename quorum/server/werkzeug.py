@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.serving import run_simple
 
 from quorum.errors import ConfigurationError
-from quorum.urls import is_loopback
+from quorum.profiles.urls import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable

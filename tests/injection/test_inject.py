@@ -20,7 +20,7 @@ from flask.views import MethodView, View
 
 import quorum
 from quorum import ConfigurationError, Container, NotLoaded, Provide, Settings, inject
-from quorum.markers import describe
+from quorum.injection.markers import describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from quorum.urls import AmqpUrl, Host, HttpUrl, MongoUrl, RedisUrl, SecretUrl, is_loopback
+from quorum.profiles.urls import AmqpUrl, Host, HttpUrl, MongoUrl, RedisUrl, SecretUrl, is_loopback
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from dependency_injector import wiring
 
 from quorum import current
 from quorum.errors import ConfigurationError, NotLoaded
-from quorum.plans import Injection, Plan
+from quorum.injection.plans import Injection, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable

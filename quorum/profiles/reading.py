@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quorum import sources
 from quorum.errors import Problem
-from quorum.layers import Interpreter, Layer, nearest
-from quorum.variables import group_of
+from quorum.profiles import sources
+from quorum.profiles.layers import Interpreter, Layer, nearest
+from quorum.profiles.variables import group_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from pydantic import BaseModel, ValidationError
 
-    from quorum.variables import Variable
+    from quorum.profiles.variables import Variable
 
 
 class ConfigurationWarning(UserWarning):

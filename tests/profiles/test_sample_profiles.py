@@ -9,7 +9,7 @@ import pytest
 
 from quorum.settings import Settings
 
-CONFIG = Path(__file__).parents[1] / "config"
+CONFIG = Path(__file__).parents[2] / "config"
 INSTANCES = ["development", "testing", "production"]
 
 

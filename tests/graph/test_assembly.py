@@ -9,7 +9,7 @@ import pytest
 from dependency_injector import containers, providers
 
 from quorum import ConfigurationError, Container, Settings, ThreadSafeSingleton
-from quorum.assembly import Assembly, Ledger
+from quorum.graph.assembly import Assembly, Ledger
 
 
 class Part:

@@ -13,7 +13,7 @@ import pytest
 from werkzeug.local import LocalProxy
 
 from quorum import Settings
-from quorum.annotations import evaluated, fits
+from quorum.graph.annotations import evaluated, fits
 
 if TYPE_CHECKING:
     from decimal import Decimal

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast, get_args, ge
 
 from dependency_injector import wiring
 
-from quorum.annotations import evaluated
 from quorum.errors import ConfigurationError
-from quorum.markers import describe, is_marker, names_of, resolve
+from quorum.graph.annotations import evaluated
+from quorum.injection.markers import describe, is_marker, names_of, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

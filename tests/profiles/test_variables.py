@@ -7,8 +7,8 @@ from typing import Annotated
 import pytest
 from pydantic import AliasChoices, BaseModel, Field, SecretStr
 
+from quorum.profiles.variables import Names, group_of, table_of
 from quorum.settings import Settings
-from quorum.variables import Names, group_of, table_of
 
 DOCUMENTED = {
     "NAME": "name",

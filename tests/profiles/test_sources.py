@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from quorum import sources
+from quorum.profiles import sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable

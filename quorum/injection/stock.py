@@ -12,8 +12,8 @@ from dependency_injector import providers, wiring
 
 from quorum import current
 from quorum.errors import ConfigurationError
-from quorum.markers import describe, resolve
-from quorum.plans import Injection
+from quorum.injection.markers import describe, resolve
+from quorum.injection.plans import Injection
 
 if TYPE_CHECKING:
     from quorum.containers import Container

@@ -1,0 +1,5 @@
+"""The providers of a container as a graph: built as one, and looked at before it serves."""
+
+from quorum.graph.checks import problems, provided_class
+
+__all__ = ["problems", "provided_class"]

@@ -1,1 +1,0 @@
-"""What `quorum run` serves with."""
