@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from flask import Blueprint, Flask, url_for
+from werkzeug.debug import DebuggedApplication
+from werkzeug.test import Client
 
 import quorum
 from quorum import ConfigurationError, Container, NotLoaded, Settings, ThreadSafeSingleton
@@ -340,3 +342,21 @@ def test_load_sets_the_level(monkeypatch: pytest.MonkeyPatch):
     assert logging.getLogger("shop").level == logging.getLogger("quorum").level == 5
     quorum.unload()
     assert (logging.getLogger("shop").level, logging.getLogger("quorum").level) == (0, before)
+
+
+def test_a_traceback_page_shows_no_secret(monkeypatch: pytest.MonkeyPatch):
+    """The debugger's page for an error of a service shows no password of the settings."""
+    marker = "marker-password"
+    monkeypatch.setenv("SECRET_KEY", marker)
+    monkeypatch.setenv("SMTP_URL", f"smtp://{marker}:{marker}@127.0.0.1:1")
+    app = quorum.load(app=Flask("shop"))
+
+    @app.get("/")
+    @quorum.inject
+    def index(mailer: quorum.Mailer = quorum.Provide[Container.mailer]) -> str:
+        return mailer.send(sender="shop@example.org", to="ana@example.org", text="Hi").message_id
+
+    app.debug = True
+    page = Client(DebuggedApplication(app)).get("/").text
+    assert "127.0.0.1:1 cannot be used" in page
+    assert marker not in page

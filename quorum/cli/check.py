@@ -29,7 +29,5 @@ def check(*, as_json: bool) -> None:
         counts = {"services": len(services), "injected": len(injected)}
         print_json({"ok": True, "problems": []} | counts)
     else:
-        click.echo(
-            f"{app.name}: all is well: {len(services)} providers, "
-            f"{len(injected)} functions with injected parameters"
-        )
+        counts = f"providers: {len(services)}, injected functions: {len(injected)}"
+        click.echo(f"{app.name}: all is well ({counts})")
