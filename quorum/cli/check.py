@@ -25,9 +25,11 @@ def check(*, as_json: bool) -> None:
         for injection in startup.injections_in(function)
     ]
     services = [name for name in app.extensions["quorum"].providers if name != "__self__"]
+    counts = {"providers": len(services), "injected": len(injected)}
     if as_json:
-        counts = {"services": len(services), "injected": len(injected)}
         print_json({"ok": True, "problems": []} | counts)
     else:
-        counts = f"providers: {len(services)}, injected functions: {len(injected)}"
-        click.echo(f"{app.name}: all is well ({counts})")
+        click.echo(
+            f"{app.name}: all is well (providers: {counts['providers']}, "
+            f"injected functions: {counts['injected']})"
+        )
