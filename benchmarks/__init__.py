@@ -1,0 +1,1 @@
+"""Speed of Quorum against named peers, side by side in one run."""
