@@ -104,13 +104,13 @@ class ComposingMailer(ABC):
         if message_id is None:
             message_id = make_msgid(domain=sender.domain)
             headers.add_text("Message-ID", message_id)
-        mail = bodies(
+        body = bodies(
             self._body("text", "plain", message),
             self._body("html", "rich", message),
             message.charset,
             message.attachments,
         )
-        content = bytes(headers) + re.sub(rb"\r\n|\r|\n", b"\r\n", mail.as_bytes())
+        content = bytes(headers) + re.sub(rb"\r\n|\r|\n", b"\r\n", body)
         international = headers.international or not all(each.isascii() for each in recipients)
         return Envelope(sender.spec, recipients, content, message_id, international)
 
