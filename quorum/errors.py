@@ -20,8 +20,7 @@ QuorumError
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +30,8 @@ class QuorumError(Exception):
     """Anything that Quorum raises."""
 
 
-@dataclass(frozen=True)
-class Problem:
+# A NamedTuple, since making a dataclass costs a millisecond of `import quorum`.
+class Problem(NamedTuple):
     """One thing that is wrong: where (`setting`), the rule it breaks, and what would mend it."""
 
     setting: str

@@ -58,7 +58,8 @@ class StartUp:
         finally:
             self._within = None
         self._done = True
-        request_started.disconnect(self.run, app)
+        # Without the sender: with it, the signal goes on looking the receiver up.
+        request_started.disconnect(self.run)
 
     def forget(self, app: Flask) -> None:
         """Let the application go on without the check."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -22,14 +21,14 @@ _OF_THE_INSTANCE = {"arguments", "environment", ".env"}
 _PREFIX = "SERVER_"
 
 
-@dataclass
 class Layer:
     """What one source says: the value of each setting, and the name it has there."""
 
-    label: str
-    values: dict[str, Any] = field(default_factory=dict, repr=False)
-    names: dict[str, str] = field(default_factory=dict)
-    silences: set[str] = field(default_factory=set)
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.values: dict[str, Any] = {}
+        self.names: dict[str, str] = {}
+        self.silences: set[str] = set()
 
     def put(self, path: str, value: Any, name: str) -> None:
         """Set a value, unless this source has it already; maps are merged."""

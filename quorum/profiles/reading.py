@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from quorum.errors import Problem
 from quorum.profiles import sources
@@ -18,15 +17,13 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel, ValidationError
 
-    from quorum.profiles.variables import Variable
-
 
 class ConfigurationWarning(UserWarning):
     """A setting that has no effect, or is on its way out."""
 
 
-@dataclass(frozen=True)
-class Origin:
+# A NamedTuple, since making a dataclass costs a millisecond of `import quorum`.
+class Origin(NamedTuple):
     """A source that sets a value, and the name under which it does."""
 
     source: str
@@ -36,16 +33,16 @@ class Origin:
         return f"{self.source}, {self.name}" if self.name else self.source
 
 
-@dataclass
 class Profile:
     """What was read: values by dotted path, the origins of each, and all that is wrong."""
 
-    table: dict[str, Variable]
-    problems: list[Problem]
-    warnings: list[str]
-    required: tuple[str, ...]
-    flat: dict[str, Any] = field(default_factory=dict, repr=False)
-    origins: dict[str, tuple[Origin, ...]] = field(default_factory=dict)
+    def __init__(self, interpreter: Interpreter, required: tuple[str, ...]) -> None:
+        self.table = interpreter.table
+        self.problems = interpreter.problems
+        self.warnings = interpreter.warnings
+        self.required = required
+        self.flat: dict[str, Any] = {}
+        self.origins: dict[str, tuple[Origin, ...]] = {}
 
     @property
     def values(self) -> dict[str, Any]:
@@ -71,11 +68,13 @@ def read(
     """Read every source of a settings model, highest first, and merge them."""
     interpreter = Interpreter(model)
     reader = _Reader(interpreter, root, config_path)
-    known = dict(defaults or {})
-    layers = [*reader.layers(arguments), Layer("load()", known, dict.fromkeys(known, ""))]
+    known = Layer("load()")
+    for path, value in (defaults or {}).items():
+        known.put(path, value, "")
+    layers = [*reader.layers(arguments), known]
     fields = model.model_fields.items()
     required = tuple(name for name, info in fields if info.is_required() and group_of(model, name))
-    profile = Profile(interpreter.table, interpreter.problems, interpreter.warnings, required)
+    profile = Profile(interpreter, required)
     _merge([*layers, interpreter.defaults()], profile)
     if reader.instance:
         name = str(profile.flat.get("name") or model.model_fields["name"].default)

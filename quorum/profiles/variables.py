@@ -6,9 +6,8 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import AliasChoices, BaseModel
 
@@ -27,8 +26,8 @@ class Names:
         self.names = names
 
 
-@dataclass(frozen=True)
-class Variable:
+# A NamedTuple, since making a dataclass costs a millisecond of `import quorum`.
+class Variable(NamedTuple):
     """One setting: its dotted path, the names that set it, and what it holds."""
 
     path: str
