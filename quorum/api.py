@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from quorum import current
 from quorum.choice import lazy
-from quorum.errors import NotLoaded, Rejected
+from quorum.errors import Rejected
 from quorum.services.mailer.base import Message
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from quorum.containers import Container
     from quorum.services.mailer.base import Mailer, Sent
     from quorum.settings import MailerSettings
 
@@ -44,10 +43,11 @@ def send_mail(
 
     `plain` and `rich` name templates of the parts, rendered with `context`; `data` is the body
     of each part that has no template. `host`, `port`, `username`, `password` or `stls` make it
-    travel by that server for this mail: with `stls` STARTTLS is required; without it, it is used
-    where it is offered, and a password is refused where it is not. Raises what `Mailer.send` does.
+    travel by that server for this mail: with `stls` or SMTP_STARTTLS=true STARTTLS is required;
+    else it is used where it is offered, and a password is refused where it is not. Raises what
+    `Mailer.send` does.
     """
-    container = _container(app)
+    container = current.container() if app is None else current.container_of(app)
     body = data if data is not None else ""
     message = Message(
         subject=subject,
@@ -67,30 +67,25 @@ def send_mail(
     if (not asked and not stls) or container.mailer.last_overriding is not None:
         return mailer.send(message)
     settings = _server(container.settings().mailer, asked)
-    own: Mailer = _smtp(settings, container.render(), "required" if stls else "offered")
+    encryption = "required" if stls or settings.starttls else "offered"
+    own: Mailer = _smtp(settings, container.render(), encryption)
     try:
         return own.send(message)
     finally:
         own.close()
 
 
-def _container(app: Flask | None) -> Container:
-    if app is None:
-        return current.container()
-    if "quorum" not in app.extensions:
-        raise NotLoaded(f"{app.name} is not loaded; call quorum.load(app={app.name})")
-    found: Container = app.extensions["quorum"]
-    return found
-
-
 def _server(settings: MailerSettings, asked: dict[str, Any]) -> MailerSettings:
     """Return the settings of the server asked for; another host never gets our password."""
     if "host" in asked:
-        asked = settings.split_host(asked["host"]) | {
+        asked = settings.split_host(str(asked["host"])) | {
             name: value for name, value in asked.items() if name != "host"
         }
         if asked["host"] != settings.host:
             asked = {"user": None, "password": None, "port": None, "tls": False} | asked
+    if "user" in asked:
+        # Our password is our user's.
+        asked = {"password": None} | asked
     values = {"host": settings.host or "localhost"} | asked
     try:
         return settings.model_validate({**settings.model_dump(), **values})

@@ -6,10 +6,12 @@ import functools
 import inspect
 import sys
 import weakref
+from os import PathLike
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from dependency_injector import providers
 from flask import Flask
+from pydantic import SecretStr
 
 from quorum import current, web
 from quorum.containers import Container
@@ -50,7 +52,7 @@ def load(
     app: Flask | None = None,
     name: str | None = None,
     locales: Sequence[str] = ("en_us",),
-    secret_key: str | None = None,
+    secret_key: str | bytes | None = None,
     execution: bool = True,
     redis_session: bool = False,
     mongo_database: str | None = None,
@@ -76,6 +78,7 @@ def load(
     problems; then nothing is loaded.
     """
     arguments = {key: value for key, value in locals().items() if key not in {"app", "kwargs"}}
+    _check_types(app, arguments)
     arguments |= kwargs
     if app is None:
         loaded = current.loaded_app()
@@ -123,34 +126,63 @@ def _attach(app: Flask, arguments: dict[str, Any], config: dict[str, Any]) -> No
         raise ConfigurationError(f"{app.name} is loaded already; call unload(app) first")
     settings = _settings(app, arguments)
     made = _container(app, settings, arguments["container"])
+    log = LogSetup((app.name, arguments["logger"] or app.name, "quorum"), settings.level)
     app.config.update(config)
     if settings.secret_key is not None:
-        app.secret_key = settings.secret_key.get_secret_value()
+        app.secret_key = arguments["secret_key"] or settings.secret_key.get_secret_value()
     web.escape_tpl(app)
     app.extensions["quorum"] = made
     app.container = made  # type: ignore[attr-defined]
-    log = LogSetup((app.name, arguments["logger"] or app.name, "quorum"), settings.level)
     app.extensions["quorum.loaded"] = _Loaded(arguments, log, StartUp(app))
 
 
+def _check_types(app: Any, arguments: dict[str, Any]) -> None:
+    if not isinstance(app, (Flask, type(None))):
+        raise ConfigurationError("load(app=…) takes a Flask application")
+    for name in ("name", "logger", "instance", "mongo_database", "config_path", "secret_key"):
+        kinds = {"config_path": (str, PathLike), "secret_key": (str, bytes)}.get(name, (str,))
+        if not isinstance(arguments[name], (*kinds, type(None))):
+            wanted = " or ".join(each.__name__ for each in kinds)
+            raise ConfigurationError(f"load({name}=…) takes {wanted}")
+
+
 def _settings(app: Flask, arguments: dict[str, Any]) -> Settings:
-    given = arguments["settings"]
+    given, secret_key = arguments["settings"], arguments["secret_key"]
+    if isinstance(secret_key, bytes):
+        # Settings are text; the application itself gets the bytes.
+        secret_key = secret_key.decode("latin-1")
     if isinstance(given, Settings):
-        return given
+        return _completed(given, app, secret_key, arguments)
     if given is not None and not (isinstance(given, type) and issubclass(given, Settings)):
         raise ConfigurationError("load(settings=…) takes Settings: an instance or a subclass")
-    overriding = {
-        key: arguments[key] for key in ("secret_key", "instance") if arguments[key] is not None
-    }
-    defaults = {"name": app.name}
-    if arguments["mongo_database"] is not None:
-        defaults["mongo.database"] = arguments["mongo_database"]
+    overriding = {"secret_key": secret_key, "instance": arguments["instance"]}
+    defaults = {"name": app.name, "mongo.database": arguments["mongo_database"]}
     return (given or Settings)(
         _config_path=arguments["config_path"],
         _root=None if arguments["config_path"] else web.project_folder(app),
-        _defaults=defaults,
-        **overriding,
+        _defaults={name: value for name, value in defaults.items() if value is not None},
+        **{name: value for name, value in overriding.items() if value is not None},
     )
+
+
+def _completed(
+    settings: Settings, app: Flask, secret_key: str | None, arguments: dict[str, Any]
+) -> Settings:
+    """Return settings with what `load` knows better, or knows at all."""
+    if arguments["instance"] not in {None, settings.instance} or arguments["config_path"]:
+        raise ConfigurationError(
+            "load(settings=…) was given settings that are read already: give instance and "
+            "config_path where they are made, or give load() the class"
+        )
+    changes: dict[str, Any] = {}
+    if secret_key is not None:
+        changes["secret_key"] = SecretStr(secret_key)
+    if "name" not in settings.origins:
+        changes["name"] = f"{app.name}-{settings.instance}" if settings.instance else app.name
+    if arguments["mongo_database"] is not None and settings.mongo.database is None:
+        mongo = settings.mongo.model_copy(update={"database": arguments["mongo_database"]})
+        changes["mongo"] = mongo
+    return settings.model_copy(update=changes) if changes else settings
 
 
 def _container(app: Flask, settings: Settings, given: Any) -> Container:
@@ -193,7 +225,11 @@ def ensure_context(function: C) -> C:
 
 
 def onrun(function: C) -> C:
-    """Have a function called once, in the application's context, before the first view runs."""
+    """Have a function called once in each application, in its context, before its first view.
+
+    One that raises is called again at the next request; those before it are not. A function
+    given after the first request of an application is not called in that one.
+    """
     if function not in on_run:
         on_run.append(function)
     return function

@@ -57,6 +57,14 @@ def get_app() -> Flask:
     return active_app() if has_app_context() else _loaded_or_raise()
 
 
+def container_of(app: Flask) -> Container:
+    """Return the container of an application. Raises NotLoaded if it has none."""
+    found = app.extensions.get("quorum")
+    if found is None:
+        raise NotLoaded(f"the application {app.name!r} is not loaded; call quorum.load(app=app)")
+    return cast("Container", found)
+
+
 def container() -> Container:
     """Return the running container.
 

@@ -19,7 +19,9 @@ def quorum_fakes(request: pytest.FixtureRequest) -> Iterator[Fakes]:
     """Swap every service of the `app` fixture, else of the loaded application, for its twin."""
     try:
         app = request.getfixturevalue("app")
-    except pytest.FixtureLookupError:
+    except pytest.FixtureLookupError as error:
+        if error.argname != "app":
+            raise
         app = current.get_app()
     with fakes(app) as twins:
         yield twins

@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from urllib.parse import unquote
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from quorum import profiles
@@ -40,16 +48,35 @@ else:
     _Model = type(BaseModel)
 
 
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+# At most a day: more overflows the timers of some systems.
+Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Level = Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "SILENT"]
+
+
+def _one_address(value: str) -> str:
+    if "@" not in value or any(character in value for character in "\r\n\0"):
+        raise ValueError("must be one address such as Shop <shop@example.org>")
+    return value
 
 
 def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
 
-class Group(BaseModel):
+class _Frozen:
+    """Refuses to be changed, in an error that does not repeat the value as pydantic's would."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not name.startswith("_"):
+            raise ConfigurationError(
+                f"{type(self).__name__}.{name} cannot be changed: settings are read once; "
+                "give load() others"
+            )
+        super().__setattr__(name, value)
+
+
+class Group(_Frozen, BaseModel):
     """The settings of one service. A field's variable is `prefix` and its name, in capitals."""
 
     # Built when first used and not at import, which would cost 10 ms.
@@ -103,7 +130,9 @@ class MailerSettings(Group):
     tls: bool = Field(
         default=False, description="TLS from the first byte; smtps:// and port 465 imply it"
     )
-    sender: str | None = Field(default=None, description="From address of mails that name none")
+    sender: Annotated[str, AfterValidator(_one_address)] | None = Field(
+        default=None, description="From address of mails that name none"
+    )
     timeout: Seconds = Field(default=5.0, description="Seconds that one mail may take in all")
 
     @classmethod
@@ -270,7 +299,7 @@ class PusherSettings(Group):
         return f"{self.host or self.cluster or 'pusher'}/apps/{self.app_id}"
 
 
-class Settings(BaseSettings, metaclass=_Model):
+class Settings(_Frozen, BaseSettings, metaclass=_Model):
     """Everything that can be set, read from the first of these that has a value.
 
     Arguments, the environment, SECRETS_DIR (one file a variable), config/<instance>.env, .env,

@@ -14,15 +14,14 @@ from quorum import graph
 from quorum.errors import ConfigurationError, Problem
 from quorum.forks import ForkSafeLock
 from quorum.graph.annotations import fits
-from quorum.injection.markers import describe, is_marker, is_plain, resolve
+from quorum.injection.markers import describe, is_plain, resolve
+from quorum.injection.plans import Injection
 from quorum.injection.stock import bind_stock_inject, stock_injection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from flask import Flask
-
-    from quorum.injection.plans import Injection
 
 _DEEPEST = 8
 
@@ -32,6 +31,7 @@ class StartUp:
 
     def __init__(self, app: Flask) -> None:
         self._done = False
+        self._called = 0
         self._within: int | None = None
         self._lock = ForkSafeLock()
         request_started.connect(self.run, app)
@@ -53,8 +53,9 @@ class StartUp:
         try:
             check(app)
             with app.app_context():
-                for function in on_run:
-                    function()
+                while self._called < len(on_run):
+                    on_run[self._called]()
+                    self._called += 1
         finally:
             self._within = None
         self._done = True
@@ -170,6 +171,8 @@ def _classes(injection: Injection, container: Any, asked_for: list[Any]) -> Iter
         if provider is None:
             continue
         asked_for.append(provider)
+        for rule in graph.unknown_settings(provider):
+            yield Problem(f"{injection.name}, parameter {name!r}", rule)
         offered = graph.provided_class(provider) if is_plain(marker) else None
         if offered is not None and not fits(offered, injection.hints.get(name, Any)):
             wanted = getattr(injection.hints[name], "__name__", injection.hints[name])
@@ -182,12 +185,10 @@ def _left_alone(function: Any) -> Iterator[Problem]:
     layers = list(_layers(function))
     if next(injections_in(function), None) is not None:
         return
-    for layer in layers:
-        defaults = getattr(layer, "__defaults__", None) or ()
-        keywords = getattr(layer, "__kwdefaults__", None) or {}
-        if any(map(is_marker, (*defaults, *keywords.values()))):
-            for name, parameter in inspect.signature(layer).parameters.items():
-                if is_marker(parameter.default):
-                    where = f"{layer.__module__}.{layer.__qualname__}, parameter {name!r}"
-                    yield Problem(where, "has a marker and no inject; put @inject below the route")
+    for layer in filter(inspect.isfunction, layers):
+        injection = Injection(layer)
+        for name in injection.markers:
+            where = f"{injection.name}, parameter {name!r}"
+            yield Problem(where, "has a marker and no inject; put @inject below the route")
+        if injection.markers:
             return

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dependency_injector import providers
 
+from quorum import current
 from quorum.choice import Choice
 from quorum.errors import ConfigurationError
 from quorum.graph.assembly import Entered, constructor
@@ -43,8 +44,8 @@ class Fakes:
 @contextmanager
 def fakes(
     app: Flask,
-    only: Collection[str] | None = None,
-    except_: Collection[str] = (),
+    only: str | Collection[str] | None = None,
+    except_: str | Collection[str] = (),
 ) -> Iterator[Fakes]:
     """Swap the services of an application for fresh embedded twins, and yield these.
 
@@ -52,8 +53,9 @@ def fakes(
     that were built with another service are built anew, with the twins; at the end each is back
     as it was. Raises ConfigurationError for a name that has no twin.
     """
-    container = app.extensions["quorum"]
-    nouns = _chosen(container, only, except_)
+    container: Any = current.container_of(app)
+    only = (only,) if isinstance(only, str) else only
+    nouns = _chosen(container, only, (except_,) if isinstance(except_, str) else except_)
     swapped = [
         name
         for name, provider in container.providers.items()
@@ -79,11 +81,15 @@ def _overriding(provider: Any, by: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        # The stock context would undo the last override, whoever made it.
-        kept = [each for each in provider.overridden if each is not by]
-        provider.reset_override()
-        for each in kept:
-            provider.override(each)
+        if provider.last_overriding is by:
+            # At once, so that no thread meets what is underneath.
+            provider.reset_last_overriding()
+        else:
+            # The stock context would undo the last override, whoever made it.
+            kept = [each for each in provider.overridden if each is not by]
+            provider.reset_override()
+            for each in kept:
+                provider.override(each)
 
 
 def _chosen(

@@ -178,7 +178,7 @@ def test_send_mail_without_an_application_says_what_to_do():
     """Without a loaded application `send_mail` raises NotLoaded."""
     with pytest.raises(NotLoaded, match=r"quorum\.load"):
         quorum.send_mail(receivers=["ana@example.org"])
-    with pytest.raises(NotLoaded, match="plain is not loaded"):
+    with pytest.raises(NotLoaded, match="'plain' is not loaded"):
         quorum.send_mail(Flask("plain"), receivers=["ana@example.org"])
 
 
@@ -191,3 +191,24 @@ def test_a_server_that_cannot_be_one_is_refused(app: Flask, wrong: dict[str, str
         "marker" not in "".join(traceback.format_exception(caught.value)).partition("Rejected")[2]
     )
     assert caught.value.__context__ is None
+
+
+def test_starttls_of_the_settings_holds_for_the_server_of_a_mail(smtp: AnyPort):
+    """With SMTP_STARTTLS=true a server that only this mail names must offer it, too."""
+    settings = Settings(mailer={"host": "127.0.0.1", "starttls": True})
+    quorum.load(app=Flask("shop"), settings=settings)
+    with pytest.raises(Rejected, match="STARTTLS"):
+        quorum.send_mail(receivers=["ana@example.org"], data="Hello", port=smtp.port)
+    assert smtp.handler.envelopes == []
+
+
+def test_our_password_is_not_sent_for_another_user(smtp: AnyPort):
+    """With `username` alone, the password of the settings' own user is not used."""
+    settings = Settings(
+        mailer={"host": f"127.0.0.1:{smtp.port}", "user": "ana", "password": "marker"}
+    )
+    quorum.load(app=Flask("shop"), settings=settings)
+    quorum.send_mail(
+        sender="shop@example.org", receivers=["ana@example.org"], data="Hello", username="rui"
+    )
+    assert len(smtp.handler.envelopes) == 1

@@ -360,3 +360,68 @@ def test_a_traceback_page_shows_no_secret(monkeypatch: pytest.MonkeyPatch):
     page = Client(DebuggedApplication(app)).get("/").text
     assert "127.0.0.1:1 cannot be used" in page
     assert marker not in page
+
+
+def test_onrun_functions_that_succeeded_are_not_called_again():
+    """Of two `onrun` functions, the first is called once though the second fails at first."""
+    app = quorum.load(name="shop", PROPAGATE_EXCEPTIONS=False)
+    app.add_url_rule("/", view_func=lambda: "open")
+    calls = []
+    quorum.onrun(lambda: calls.append("first"))
+
+    @quorum.onrun
+    def second() -> None:
+        calls.append("second")
+        if calls.count("second") == 1:
+            raise OSError("not yet")
+
+    client = app.test_client()
+    assert [client.get("/").status_code for _ in range(3)] == [500, 200, 200]
+    assert calls == ["first", "second", "second"]
+
+
+@pytest.mark.parametrize("touched", [False, True])
+def test_an_applications_own_autoescaping_is_kept(tmp_path: Path, touched: bool):
+    """What an application chose to escape is escaped after `load`, its environment made or not."""
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / "word.txt").write_text("{{ word }}")
+    app = Flask("shop", root_path=str(tmp_path))
+    app.jinja_options = {"autoescape": True}
+    if touched:
+        assert app.jinja_env.autoescape is True
+    quorum.load(app=app)
+    assert app.container.render()("word.txt", {"word": "<b>"}) == "&lt;b&gt;"
+
+
+def test_arguments_complete_settings_that_are_read_already(tmp_path: Path):
+    """Beside `settings=Settings(…)`, `load` still gives the key, the name and the database."""
+    app = quorum.load(
+        app=Flask("shop"), settings=Settings(), secret_key="given", mongo_database="stock"
+    )
+    settings = app.container.settings()
+    assert app.secret_key == "given"
+    assert settings.secret_key.get_secret_value() == "given"
+    assert (settings.name, settings.mongo.database) == ("shop", "stock")
+
+
+@pytest.mark.parametrize("argument", [{"instance": "eu"}, {"config_path": "config"}])
+def test_settings_that_are_read_already_take_no_profile(argument: dict[str, str]):
+    """`instance` and `config_path` come too late for settings that were read before."""
+    with pytest.raises(ConfigurationError, match="read already"):
+        quorum.load(app=Flask("shop"), settings=Settings(), **argument)
+
+
+def test_the_secret_key_may_be_bytes():
+    """Any bytes are a secret key, as in Flask."""
+    assert quorum.load(app=Flask("shop"), secret_key=b"\xff\x00").secret_key == b"\xff\x00"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"app": "shop"}, {"name": 5}, {"logger": 5}, {"config_path": 5}, {"secret_key": 5}],
+)
+def test_arguments_of_another_type_are_refused(wrong: dict[str, object]):
+    """An argument of another type is an error that names it, and nothing is loaded."""
+    with pytest.raises(ConfigurationError, match=next(iter(wrong))):
+        quorum.load(**wrong)
+    assert not quorum.APP

@@ -239,5 +239,5 @@ def test_never_refuses_what_an_injected_service_needs():
         return "rung"
 
     app.testing = True
-    with pytest.raises(ConfigurationError, match=r"container\.mailer: mailer: no address"):
+    with pytest.raises(ConfigurationError, match=r"container\.mailer: no address"):
         app.test_client().get("/")

@@ -69,3 +69,22 @@ def test_without_an_app_fixture_the_loaded_application_is_faked(pytester: pytest
         """
     )
     pytester.runpytest_subprocess("--no-cov").assert_outcomes(passed=1)
+
+
+def test_a_broken_app_fixture_is_told_as_such(pytester: pytest.Pytester):
+    """A fixture `app` that asks for one that is not there is pytest's own error."""
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.fixture
+        def app(databse):
+            return databse
+
+        def test_mail(outbox):
+            pass
+        """
+    )
+    result = pytester.runpytest_subprocess("--no-cov")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines("*fixture 'databse' not found*")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, Field, SecretStr, field_validator
 
 from quorum import ConfigurationError, Group, Settings
 from quorum.settings import MailerSettings, MongoSettings, PusherSettings, StorageSettings
@@ -179,9 +179,9 @@ def test_settings_are_frozen():
     """Neither a setting nor one of a group can be set again."""
     settings = Settings()
 
-    with pytest.raises(ValidationError):
+    with pytest.raises(ConfigurationError, match=r"Settings\.level cannot be changed"):
         settings.level = "DEBUG"
-    with pytest.raises(ValidationError):
+    with pytest.raises(ConfigurationError, match=r"MailerSettings\.host cannot be changed"):
         settings.mailer.host = "mail"
 
 
@@ -550,3 +550,19 @@ def test_a_subclass_is_well_typed(tmp_path: Path):
     ]
     assert 'Revealed type is "pydantic.types.SecretStr"' in lines[0]
     assert 'Revealed type is "str | None"' in lines[1]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"sender": "not an address"}, {"sender": "a@b.c\nBcc: x"}, {"timeout": 1e10}]
+)
+def test_a_sender_or_a_timeout_that_cannot_be_used_is_refused(wrong: dict[str, object]):
+    """Before the first mail: a sender that is no address, and more seconds than a day."""
+    with pytest.raises(ConfigurationError, match=rf"mailer\.{next(iter(wrong))}"):
+        Settings(mailer=wrong)
+
+
+def test_a_refused_change_does_not_repeat_the_value():
+    """What could not be set is not in the error."""
+    with pytest.raises(ConfigurationError) as caught:
+        Settings().secret_key = "marker-password"  # type: ignore[assignment]
+    assert "marker-password" not in f"{caught.value!r}{caught.value.__context__!r}"

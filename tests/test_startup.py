@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+from typing import Annotated
 
 import pytest
 from dependency_injector import providers, wiring
@@ -487,3 +488,28 @@ def test_each_application_is_checked_by_itself():
     right.get("/")(lambda: "ok")
     assert right.test_client().get("/").text == "ok"
     assert len(found(wrong)) == 1
+
+
+def test_a_marker_for_a_setting_that_is_not_there_is_found():
+    """`Provide[Container.settings.provided.nope]` is told as a provider's argument is."""
+    app = load()
+
+    @app.get("/")
+    @inject
+    def view(host: str = Provide[Container.settings.provided.mailer.hots]):
+        return host
+
+    (told,) = found(app)
+    assert told.startswith(f"{named(view)}, parameter 'host': asks the settings for 'hots'")
+
+
+def test_an_annotated_marker_without_inject_is_found():
+    """A marker in an annotation is no less forgotten than one in a default."""
+    app = load()
+
+    def view(clock: Annotated[Clock, Provide[Services.clock]] = None):
+        return str(clock)
+
+    app.add_url_rule("/", view_func=view)
+    (told,) = found(app)
+    assert "parameter 'clock': has a marker and no inject" in told

@@ -8,7 +8,15 @@ import pytest
 from flask import Flask
 
 import quorum
-from quorum import ConfigurationError, Container, Mailer, Settings, ThreadSafeSingleton, choose
+from quorum import (
+    ConfigurationError,
+    Container,
+    Mailer,
+    NotLoaded,
+    Settings,
+    ThreadSafeSingleton,
+    choose,
+)
 from quorum.services.mailer.memory import MemoryMailer
 from quorum.services.mailer.smtp import SmtpMailer
 from quorum.testing import fakes
@@ -200,3 +208,37 @@ def test_two_applications_have_their_own_twins():
         for thread in threads:
             thread.join()
     assert wrong == []
+
+
+def test_leaving_nested_fakes_never_shows_the_real_service(app: Flask):
+    """While inner `fakes` end, a thread under the outer ones meets twins only."""
+    met: set[str] = set()
+    stop = threading.Event()
+
+    def look() -> None:
+        while not stop.is_set():
+            met.add(type(app.container.mailer()).__name__)
+
+    with fakes(app):
+        thread = threading.Thread(target=look)
+        thread.start()
+        for _ in range(300):
+            with fakes(app):
+                app.container.mailer()
+        stop.set()
+        thread.join()
+    assert met == {"MemoryMailer"}
+
+
+def test_fakes_of_an_application_without_quorum_say_what_to_do():
+    """`fakes` of an application that is not loaded raises NotLoaded."""
+    with pytest.raises(NotLoaded, match="'plain' is not loaded"), fakes(Flask("plain")):
+        pass
+
+
+def test_a_noun_may_be_given_by_itself(app: Flask):
+    """`only` and `except_` take one noun as well as several."""
+    with fakes(app, only="mailer") as twins:
+        assert app.container.mailer() is twins.mailer
+    with fakes(app, except_="mailer"):
+        assert isinstance(app.container.mailer(), SmtpMailer)

@@ -26,7 +26,7 @@ _PACKAGES = (
 )
 
 
-@click.command()
+@click.command(short_help="Print the versions of Quorum and its libraries.")
 @json_option
 def about(*, as_json: bool) -> None:
     """Print the versions of Quorum, Python and the libraries underneath."""

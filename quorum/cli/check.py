@@ -9,7 +9,7 @@ from quorum.cli.output import as_json as json_option
 from quorum.cli.output import configured, find_app, print_json
 
 
-@click.command()
+@click.command(short_help="Check settings, services and views; build nothing.")
 @json_option
 @configured
 def check(*, as_json: bool) -> None:

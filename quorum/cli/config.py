@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from typing import Any
 
 import click
@@ -14,8 +15,10 @@ from quorum.cli.output import configured, find_app_if_any, print_json, print_tab
 from quorum.profiles.variables import table_of
 from quorum.settings import Settings
 
+_SECRET = re.compile("pass|secret|key|token", re.IGNORECASE)
 
-@click.command()
+
+@click.command(short_help="Print every setting and where it comes from.")
 @click.option("--env-example", is_flag=True, help="Print a .env with every variable, commented.")
 @click.option("--markdown", is_flag=True, help="Print a table of every variable.")
 @click.option("--json-schema", is_flag=True, help="Print the schema of config/*.yml for editors.")
@@ -66,6 +69,9 @@ def rows(settings: Settings) -> list[dict[str, Any]]:
 def _public(value: Any) -> Any:
     if isinstance(value, (SecretStr, Secret)):
         return str(value)
+    if isinstance(value, dict):
+        # Options of a server are not ours to know: what may be a secret is shown as one.
+        return {name: "***" if _SECRET.search(name) else each for name, each in value.items()}
     return value
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -69,12 +70,13 @@ def find_app() -> Flask:
 
 
 def find_app_if_any() -> Flask | None:
-    """Return the application, None where none was named and none is found."""
+    """Return the application, None where none was named and there is no file for one."""
     info = click.get_current_context().ensure_object(ScriptInfo)
     try:
         return find_app()
     except NoAppException:
-        if info.app_import_path is not None:
+        # Flask says the same of a file that is not there and of one that cannot be imported.
+        if info.app_import_path is not None or any(map(os.path.exists, ("wsgi.py", "app.py"))):
             raise
         return None
 

@@ -24,7 +24,9 @@ def _entries(model: type[Settings]) -> Iterator[tuple[str, tuple[str, ...], str,
         info = holder.model_fields.get(name)
         default = info.default if info is not None and not info.is_required() else None
         shown = default if isinstance(default, (str, int, float)) else None
-        text = str(shown).lower() if isinstance(shown, bool) else str(shown or "")
+        text = (
+            str(shown).lower() if isinstance(shown, bool) else ("" if shown is None else str(shown))
+        )
         meaning = (info.description if info else "Address of the server in one URL") or ""
         yield path, variable.names, text, meaning
 

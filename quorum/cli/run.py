@@ -16,7 +16,7 @@ _host = click.option("--host", "-h", help="Address to listen on; HOST unless it 
 _port = click.option("--port", "-p", type=int, help="Port to listen on; PORT unless it is given.")
 
 
-@click.command()
+@click.command(short_help="Serve the application.")
 @_host
 @_port
 @click.option("--server", type=click.Choice(list(SERVERS)), help="SERVER unless it is given.")
@@ -26,7 +26,7 @@ def run(host: str | None, port: int | None, server: str | None) -> None:
     serve(find_app(), server, host=host, port=port)
 
 
-@click.command()
+@click.command(short_help="Serve the guestbook, an example.")
 @_host
 @_port
 @configured

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from quorum.settings import Settings
 
 
-@click.command()
+@click.command(short_help="Print each service, its driver and why.")
 @json_option
 @configured
 def services(*, as_json: bool) -> None:

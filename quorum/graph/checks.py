@@ -63,7 +63,7 @@ def problems(container: Any, asked_for: Collection[Provider[Any]]) -> list[Probl
             try:
                 found += _problems_of(where, node, wanted=id(node) in wanted)
             except ConfigurationError as error:
-                found.append(Problem(where, str(error)))
+                found.append(Problem(where, str(error).removeprefix(f"{owner}: ")))
     return found
 
 
@@ -119,8 +119,7 @@ def _problems_of(where: str, node: Any, *, wanted: bool) -> Iterator[Problem]:
         return
     if isinstance(node, providers.Dependency) and not node.is_defined:
         yield Problem(where, f"nothing was given; build the container with {where[10:]}=…")
-    if isinstance(node, providers.AttributeGetter):
-        yield from _attribute(where, node)
+    yield from (Problem(where, rule) for rule in unknown_settings(node))
     if isinstance(node, providers.BaseSingleton) and any(_per_request(node)):
         rule = "would keep the object of one request for all; give it the provider's `.provider`"
         yield Problem(where, rule)
@@ -142,10 +141,14 @@ def _per_request(node: Provider[Any]) -> Iterator[bool]:
             yield from _per_request(called)
 
 
-def _attribute(where: str, node: Any) -> Iterator[Problem]:
-    holder = _setting(node.provides)
-    if holder is not None and not hasattr(holder, node.name):
-        yield Problem(where, f"asks the settings for {node.name!r}, which {_called(holder)} lacks")
+def unknown_settings(provider: Any) -> Iterator[str]:
+    """Give what a chain such as `settings.provided.mailer.host` asks for and is not there."""
+    while isinstance(provider, _LINKS):
+        holder = _setting(provider.provides)
+        name = provider.name if isinstance(provider, providers.AttributeGetter) else None
+        if name is not None and holder is not None and not hasattr(holder, str(name)):
+            yield f"asks the settings for {name!r}, which {_called(holder)} lacks"
+        provider = provider.provides
 
 
 def _setting(node: Any) -> Any:

@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dotenv import dotenv_values
+
 from quorum.errors import Problem
 from quorum.profiles import sources
 from quorum.profiles.layers import Interpreter, Layer, nearest
@@ -181,7 +183,7 @@ class _Reader:
         """Read every source, the highest first."""
         say = self.interpreter
         dotenv = sources.read_dotenv(self.root / ".env", ".env", self.problems)
-        environ = _without_dotenv(dotenv)
+        environ = _without_dotenv(dotenv, self.root / ".env")
         self.instance = self._instance(arguments, environ, dotenv)
         yield say.document(arguments, "arguments")
         yield say.environment(environ, "environment")
@@ -234,7 +236,7 @@ class _Reader:
             self.problems.append(Problem("instance", rule, names=("INSTANCE",)))
 
 
-def _without_dotenv(dotenv: Mapping[str, str]) -> dict[str, str]:
+def _without_dotenv(dotenv: Mapping[str, str], path: Path) -> dict[str, str]:
     """Return the environment without what Flask's command line copied there from .env.
 
     Left in, .env would win over config/<instance>.env and the secrets directory.
@@ -242,4 +244,10 @@ def _without_dotenv(dotenv: Mapping[str, str]) -> dict[str, str]:
     environ = dict(os.environ)
     if environ.get("FLASK_RUN_FROM_CLI") != "true":
         return environ
-    return {name: value for name, value in environ.items() if dotenv.get(name) != value}
+    # Flask fills in `${…}` in what it copies.
+    filled = dotenv_values(path) if dotenv else {}
+    return {
+        name: value
+        for name, value in environ.items()
+        if value not in {dotenv.get(name), filled.get(name)}
+    }

@@ -60,6 +60,9 @@ def read_yaml(path: Path, label: str, problems: list[Problem]) -> dict[str, Any]
     except yaml.YAMLError as error:
         problems.append(Problem(label, _yaml_rule(error)))
         return {}
+    except RecursionError:
+        problems.append(Problem(label, "is nested too deeply; settings have two levels"))
+        return {}
     if document is None or document == "":
         return {}
     if not isinstance(document, dict):
@@ -128,6 +131,9 @@ def read_json(
         document = json.loads(text or "{}")
     except json.JSONDecodeError as error:
         problems.append(Problem(label, f"is not JSON: line {error.lineno}, column {error.colno}"))
+        return {}
+    except RecursionError:
+        problems.append(Problem(label, "is nested too deeply; settings have two levels"))
         return {}
     if not isinstance(document, dict):
         problems.append(Problem(label, "must be an object of settings"))

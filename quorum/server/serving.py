@@ -7,6 +7,7 @@ import logging
 import os
 import platform
 import signal
+import socket
 import threading
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
@@ -16,6 +17,7 @@ from quorum import current
 from quorum.app import unload
 from quorum.choice import lazy
 from quorum.errors import ConfigurationError
+from quorum.profiles.urls import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,23 +49,34 @@ def serve(
     app: Flask, server: str | None = None, *, host: str | None = None, port: int | None = None
 ) -> None:
     """Serve an application as `run` does, on another address if one is given."""
-    settings = app.extensions["quorum"].settings()
+    settings = current.container_of(app).settings()
     name = _server(server or settings.server, development=settings.development)
     host, port = host or settings.host, settings.port if port is None else port
-    ready = functools.partial(_log_versions, settings.name, name)
+    if name == "werkzeug" and not is_loopback(host):
+        raise ConfigurationError(
+            f"Werkzeug's debugger, which runs what is typed into it, must not listen on {host}; "
+            "set HOST=127.0.0.1, or SERVER=waitress"
+        )
     try:
         app.extensions["quorum.loaded"].start_up.run(app)
-        with _interrupted_by_sigterm(), suppress(KeyboardInterrupt), _address_named(host, port):
-            SERVERS[name](app, host, port, settings.server_options, ready)
+        with (
+            _interrupted_by_sigterm(),
+            suppress(KeyboardInterrupt),
+            _listen(host, port) as listening,
+        ):
+            place = f"[{host}]" if ":" in host else host
+            address = f"http://{place}:{listening.getsockname()[1]}"
+            ready = functools.partial(_log_versions, settings.name, name, address)
+            SERVERS[name](app, listening, settings.server_options, ready)
         logger.info("%s was stopped", settings.name)
     finally:
         unload(app)
 
 
-@contextmanager
-def _address_named(host: str, port: int) -> Iterator[None]:
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        yield
+        return socket.create_server((host, port), family=family)
     except OSError as error:
         raise ConfigurationError(
             f"cannot listen on {host}:{port}: {error.strerror or error}; set HOST and PORT"
@@ -78,11 +91,9 @@ def _server(name: str, *, development: bool) -> str:
     return name
 
 
-def _log_versions(name: str, server: str, host: str, port: int) -> None:
+def _log_versions(name: str, server: str, address: str) -> None:
     versions = ", ".join(f"{each} {version(each)}" for each in ("quorum", "flask", server))
-    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    python = platform.python_version()
-    logger.info("%s runs on http://%s (%s, Python %s)", name, place, versions, python)
+    logger.info("%s runs on %s (%s, Python %s)", name, address, versions, platform.python_version())
 
 
 @contextmanager

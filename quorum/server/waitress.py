@@ -1,35 +1,34 @@
-"""Waitress: the server of production, also on Windows."""
+"""Waitress: the server of production."""
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING, Any
 
 from waitress.server import create_server
 
+from quorum.errors import ConfigurationError
+
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     from flask import Flask
 
 
 def serve(
-    app: Flask,
-    host: str,
-    port: int,
-    options: dict[str, Any],
-    ready: Callable[[str, int], None],
+    app: Flask, listening: socket.socket, options: dict[str, Any], ready: Callable[[], None]
 ) -> None:
-    """Serve until SIGTERM or Ctrl-C; requests under way are finished first.
+    """Serve until SIGTERM or Ctrl-C; requests under way have five seconds to finish.
 
-    Calls `ready` with the address once it listens there. `options` are Waitress's own arguments (https://docs.pylonsproject.org/projects/waitress/).
+    `options` are Waitress's own arguments (https://docs.pylonsproject.org/projects/waitress/).
+    Raises ConfigurationError for one that it refuses.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Ours, as Waitress leaves its own socket open where it cannot listen.
-    with socket.create_server((host, port), family=family) as listening:
+    try:
         server = create_server(app, sockets=[listening], **options)
-        try:
-            ready(host, listening.getsockname()[1])
-            server.run()
-        finally:
-            server.close()
+    except ValueError as error:
+        raise ConfigurationError(f"Waitress refuses {error}; mend SERVER_<X>") from error
+    try:
+        ready()
+        server.run()
+    finally:
+        server.close()

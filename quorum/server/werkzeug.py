@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
-from werkzeug.serving import run_simple
+from werkzeug.debug import DebuggedApplication
+from werkzeug.serving import make_server
 
 from quorum.errors import ConfigurationError
-from quorum.profiles.urls import is_loopback
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     from flask import Flask
@@ -18,28 +20,25 @@ _WORDS = {"true": True, "false": False}
 
 
 def serve(
-    app: Flask,
-    host: str,
-    port: int,
-    options: dict[str, Any],
-    ready: Callable[[str, int], None],
+    app: Flask, listening: socket.socket, options: dict[str, Any], ready: Callable[[], None]
 ) -> None:
     """Serve until SIGTERM or Ctrl-C, with the debugger.
 
-    Calls `ready` with the address. `options` are arguments of `run_simple`. Raises
-    ConfigurationError for a host that others can reach: the debugger runs what is typed into it.
+    `options` are arguments of Werkzeug's `make_server`. Raises ConfigurationError for one that
+    it does not have.
     """
-    if not is_loopback(host):
-        raise ConfigurationError(
-            f"Werkzeug's debugger must not listen on {host}; set HOST=127.0.0.1, or "
-            "SERVER=waitress and LEVEL=INFO"
-        )
+    unknown = options.keys() - inspect.signature(make_server).parameters.keys()
+    if unknown:
+        names = ", ".join(sorted(f"SERVER_{name.upper()}" for name in unknown))
+        raise ConfigurationError(f"Werkzeug has no option for {names}; leave it out")
     app.debug = True
-    given = {"threaded": True, "use_debugger": True} | {
-        name: _typed(value) for name, value in options.items()
-    }
-    ready(host, port)
-    run_simple(host, port, app, **given)
+    host, port = listening.getsockname()[:2]
+    given = {"threaded": True} | {name: _typed(value) for name, value in options.items()}
+    debugged = DebuggedApplication(app, evalex=True)
+    server = make_server(host, port, debugged, fd=listening.fileno(), **given)
+    ready()
+    server.log_startup()
+    server.serve_forever()
 
 
 def _typed(value: str) -> Any:

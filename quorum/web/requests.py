@@ -39,20 +39,28 @@ def _close_at_the_end(app: Flask) -> None:
 
 
 def close_requests(error: BaseException | None) -> None:
-    """Close the objects of this request. Teardown may run twice: the second time does nothing."""
-    store = g.pop("_quorum_store", None)
-    if store is not None:
+    """Close the objects of this request, unless a response that streams still needs them.
+
+    Teardown may run twice: the second time does nothing.
+    """
+    store = g.get("_quorum_store")
+    if store is not None and (error is not None or "_quorum_streams" not in g):
         store.close(error)
 
 
 def _close_after_stream(response: Response) -> Response:
     """Keep the objects of a streamed response open until it ends; Flask's teardown is before."""
+    # In a context inside the request's own there may be objects, and none here.
+    store = g.get("_quorum_store")
     # An error page looks streamed to werkzeug; what was asked for is over by then.
-    if response.is_streamed and response.status_code < HTTPStatus.BAD_REQUEST:
-        store = g.pop("_quorum_store")
-        response.response = _until_its_end(cast("Iterable[bytes]", response.response), store)
+    streams = response.is_streamed and response.status_code < HTTPStatus.BAD_REQUEST
+    if store is not None and streams and "_quorum_streams" not in g:
+        g._quorum_streams = True  # noqa: SLF001
+        stream: Any = response.response
+        response.response = _until_its_end(stream, store)
         # For a stream that is never read, such as the answer to HEAD.
         response.call_on_close(store.close)
+        response.call_on_close(getattr(stream, "close", lambda: None))
     return response
 
 
@@ -64,6 +72,3 @@ def _until_its_end(stream: Iterable[bytes], store: Store) -> Iterator[bytes]:
         raise
     finally:
         store.close()
-        close: Any = getattr(stream, "close", None)
-        if close is not None:
-            close()

@@ -22,7 +22,9 @@ def escape_tpl(app: Flask) -> None:
         return escapes(name) or own(name or "")
 
     if "jinja_env" in vars(app):
-        app.jinja_env.autoescape = select
+        # What the application chose for itself stays, as it does below.
+        if app.jinja_env.autoescape == own:
+            app.jinja_env.autoescape = select
     else:
         app.jinja_options = {"autoescape": select} | app.jinja_options
 

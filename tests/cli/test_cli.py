@@ -216,3 +216,27 @@ def test_demo_serves_the_guestbook(tmp_path: Path):
         status, page = server.get("/")
     assert status == 200
     assert "guestbook" in page.lower()
+
+
+def test_config_tells_of_an_application_that_cannot_be_imported(shop: Path):
+    """`config` does not pass over an `app.py` that fails."""
+    shop.write_text("import no_such_package\n")
+    done = run("quorum", "config")
+    assert done.returncode != 0
+    assert "no_such_package" in done.stderr
+
+
+@pytest.mark.parametrize("words", [("quorum",), ("flask", "quorum")])
+def test_a_dollar_in_dotenv_means_the_same_everywhere(shop: Path, words: tuple[str, ...]):
+    """A value with `${…}` in `.env` is as it is written, though Flask fills it in for itself."""
+    shop.with_name(".env").write_text("SMTP_SENDER=a${HOME}@example.org\n")
+    rows = json.loads(run(*words, "config", "--json").stdout)
+    (row,) = [row for row in rows if row["setting"] == "mailer.sender"]
+    assert (row["value"], row["source"]) == ("a${HOME}@example.org", ".env, SMTP_SENDER")
+
+
+def test_an_option_of_the_server_that_looks_secret_is_masked():
+    """`config` shows the value of SERVER_PASSWORD as `***`."""
+    done = run("quorum", "config", SERVER_PASSWORD=MARKER, SERVER_THREADS="8")
+    assert MARKER not in done.stdout
+    assert "'threads': '8'" in done.stdout

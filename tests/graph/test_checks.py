@@ -230,7 +230,7 @@ def test_an_unknown_driver_is_told():
             Container.settings.provided.mailer,
         )
 
-    assert found(Sub) == ["container.mailer: mailer: there is no driver 'memory'; there are smtp"]
+    assert found(Sub) == ["container.mailer: there is no driver 'memory'; there are smtp"]
 
 
 def test_a_choice_without_its_group_is_told():

@@ -300,3 +300,11 @@ def test_a_secret_that_cannot_be_read_is_told(tmp_path: Path, problems):
 
     assert sources.read_secrets(tmp_path, lambda _: True, problems) == {"A": None, "B": None}
     assert [problem.setting for problem in problems] == ["SECRETS_DIR/A", "SECRETS_DIR/B"]
+
+
+def test_a_file_that_is_nested_too_deeply_is_told(yaml, problems, tmp_path: Path):
+    """Neither YAML nor JSON of a thousand levels is a RecursionError."""
+    assert yaml("level: " + "[" * 3000) == {}
+    (tmp_path / "quorum.json").write_text("[" * 100_000)
+    assert sources.read_json(tmp_path / "quorum.json", "quorum.json", problems) == {}
+    assert [problem.setting for problem in problems] == ["a.yml", "quorum.json"]

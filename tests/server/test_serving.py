@@ -100,7 +100,6 @@ def test_a_signal_closes_the_services(tmp_path: Path, number: signal.Signals, le
     port = str(free_port())
     words = ("python", str(tmp_path / "till.py"))
     with serving(tmp_path / "log", *words, PORT=port, LEVEL=level) as server:
-        server.wait_for(r"(?s)Press CTRL\+C|waitress") if level == "DEBUG" else server.url
         assert server.get("/") == (200, "open")
         assert server.stop(number) == 0
         assert server.output.count("the till is closed") == 1
@@ -124,7 +123,8 @@ def test_an_unknown_server_is_refused():
         quorum.run("gunicorn")
 
 
-def test_a_port_in_use_is_named():
+@pytest.mark.parametrize("server", ["waitress", "werkzeug"])
+def test_a_port_in_use_is_named(server: str):
     """A port that is taken is an error that names it."""
     app = quorum.load(app=Flask("shop"))
     with socket.socket() as taken:
@@ -132,7 +132,7 @@ def test_a_port_in_use_is_named():
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(ConfigurationError, match=f"cannot listen on 127.0.0.1:{port}"):
-            serve(app, "waitress", port=port)
+            serve(app, server, port=port)
 
 
 def test_the_debugger_stays_on_this_machine(monkeypatch: pytest.MonkeyPatch):
@@ -169,3 +169,17 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize("level", ["INFO", "DEBUG"])
+def test_an_option_that_the_server_does_not_have_is_named(hello: Path, level: str):
+    """An option that neither server has ends with status 78 under `quorum run`, and is named."""
+    done = run("quorum", "-A", str(hello), "run", PORT="0", LEVEL=level, SERVER_THREDS="8")
+    assert done.returncode == 78
+    assert "threds" in done.stderr.lower()
+
+
+def test_an_application_without_quorum_cannot_be_served():
+    """`run()` inside of an application that is not loaded raises NotLoaded."""
+    with Flask("plain").app_context(), pytest.raises(NotLoaded, match="'plain' is not loaded"):
+        quorum.run()

@@ -253,3 +253,81 @@ def test_a_twin_of_a_service_serves_with_an_object_per_request(app):
     with fakes(app), app.app_context():
         assert app.container.session() is app.container.session()
     assert Session.ended == [None]
+
+
+def test_an_object_of_an_inner_context_does_not_disturb_a_stream(app):
+    """A view that injects in a context of its own may stream, and its object is closed."""
+
+    @inject
+    def helper(session: Session = Provide[Sessions.session]):
+        return session
+
+    @app.get("/")
+    def view():
+        with app.app_context():
+            helper()
+        return flask.Response(iter(["a", "b"]))
+
+    assert app.test_client().get("/").text == "ab"
+    assert Session.ended == [None]
+
+
+def test_an_error_after_the_view_closes_the_object_of_a_stream(app):
+    """An `after_request` that raises ends the request, and the object with it."""
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    failure = ValueError("after the view")
+
+    @app.after_request
+    def after(response):
+        raise failure
+
+    @app.get("/")
+    @inject
+    def view(session: Session = Provide[Sessions.session]):
+        return flask.Response(iter(["a", "b"]))
+
+    assert app.test_client().get("/").status_code == 500
+    assert Session.ended == [failure]
+
+
+def test_a_stream_that_is_not_read_is_closed_itself(app):
+    """The answer to HEAD closes the view's own stream as well as the object."""
+    closed = []
+
+    class Stream:
+        def __iter__(self):
+            return iter(["a"])
+
+        def close(self):
+            closed.append("stream")
+
+    @app.get("/")
+    @inject
+    def view(session: Session = Provide[Sessions.session]):
+        return flask.Response(Stream())
+
+    response = app.test_client().head("/")
+    response.close()
+    assert closed == ["stream"]
+    assert Session.ended == [None]
+
+
+def test_a_stream_with_the_context_has_the_object_of_its_view(app):
+    """Inside of `stream_with_context` the stream is given what the view was given."""
+    seen = []
+
+    @inject
+    def helper(session: Session = Provide[Sessions.session]):
+        return session
+
+    @app.get("/")
+    @inject
+    def view(session: Session = Provide[Sessions.session]):
+        def stream():
+            seen.append(helper() is session)
+            yield "a"
+
+        return flask.Response(stream_with_context(stream()))
+
+    assert app.test_client().get("/").text == "a"
+    assert seen == [True]

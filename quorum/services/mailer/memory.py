@@ -57,9 +57,10 @@ class MemoryMailer(ComposingMailer):
 
         What is not given matches any. Raises AssertionError that lists what was sent.
         """
-        wanted = address("to", to).spec if to is not None else None
+        # As people mean it: no server that is in use tells ANA from ana.
+        wanted = address("to", to).spec.lower() if to is not None else None
         matched = sum(
-            (wanted is None or wanted in sent.accepted)
+            (wanted is None or wanted in map(str.lower, sent.accepted))
             and (subject is None or message["Subject"] == subject)
             for message, sent in self._all()
         )

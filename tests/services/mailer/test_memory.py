@@ -140,3 +140,9 @@ def test_assert_nothing_sent_lists_what_was_sent(twin: MemoryMailer) -> None:
     with pytest.raises(AssertionError) as caught:
         twin.assert_nothing_sent()
     assert str(caught.value) == ("expected no mail. Sent:\n  1. to=ana@example.org subject='Hello'")
+
+
+def test_an_address_is_matched_whatever_its_case(twin: MemoryMailer) -> None:
+    """`assert_sent(to=…)` takes ANA@EXAMPLE.ORG for ana@example.org."""
+    send(twin)
+    twin.assert_sent(to="ANA@EXAMPLE.ORG", times=1)

@@ -29,6 +29,11 @@ Encryption = Literal["required", "unless local", "offered", "never"]
 _PING_SECONDS = 1.0
 _RESET_SECONDS = 1.0
 _STARTTLS: dict[bool | None, Encryption] = {True: "required", None: "unless local", False: "never"}
+_REPAIRS = {
+    "required": "use smtps:// or another server, or do not require STARTTLS",
+    "unless local": "use smtps://, or set SMTP_STARTTLS=false to allow it",
+    "offered": "use another server, or send without the password",
+}
 
 
 class _Lost(Exception):
@@ -108,7 +113,7 @@ class SmtpMailer(ComposingMailer):
             raise Rejected(
                 "mailer",
                 f"{self._place} does not offer STARTTLS, so the mail would travel in clear; "
-                "use smtps://, or set SMTP_STARTTLS=false to allow it",
+                f"{_REPAIRS[self._encryption]}",
             )
 
     @property
