@@ -1,0 +1,104 @@
+"""The settings of the services that are reached by a URL or by keys.
+
+Annotations are no strings here: pydantic would compile each of them, a third of the import.
+"""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field, SecretStr
+
+from quorum.profiles.urls import AmqpUrl, Host, HttpUrl, MongoUrl, RedisUrl
+from quorum.profiles.variables import Names
+from quorum.settings.base import Group, Port, Seconds, UrlGroup
+
+
+class MongoSettings(UrlGroup):
+    """The MongoDB server."""
+
+    noun: ClassVar[str] = "mongo"
+    prefix: ClassVar[str] = "MONGO_"
+    address_names: ClassVar[tuple[str, ...]] = ("MONGO_URL",)
+
+    url: Annotated[MongoUrl | None, Names("MONGO_URL", "MONGOLAB_URI", "MONGOHQ_URL")] = Field(
+        default=None, description="mongodb:// or mongodb+srv:// URL"
+    )
+    database: str | None = Field(default=None, description="Database, where the URL names none")
+    timeout: Seconds = Field(default=5.0, description="Seconds that one operation may take in all")
+
+
+class RedisSettings(UrlGroup):
+    """The Redis server."""
+
+    noun: ClassVar[str] = "redis"
+    prefix: ClassVar[str] = "REDIS_"
+    address_names: ClassVar[tuple[str, ...]] = ("REDIS_URL",)
+
+    url: Annotated[RedisUrl | None, Names("REDIS_URL", "REDISTOGO_URL")] = Field(
+        default=None, description="redis://, rediss:// or unix:// URL"
+    )
+    timeout: Seconds = Field(default=5.0, description="Seconds that one command may take in all")
+
+
+class AmqpSettings(UrlGroup):
+    """The AMQP broker."""
+
+    noun: ClassVar[str] = "amqp"
+    prefix: ClassVar[str] = "AMQP_"
+    address_names: ClassVar[tuple[str, ...]] = ("AMQP_URL",)
+
+    url: Annotated[AmqpUrl | None, Names("RABBITMQ_URL", "CLOUDAMQP_URL", "AMQP_URL")] = Field(
+        default=None, description="amqp:// or amqps:// URL, with its virtual host"
+    )
+    timeout: Seconds = Field(default=5.0, description="Seconds that one publish may take in all")
+
+
+class StorageSettings(Group):
+    """The bucket of an S3-compatible store."""
+
+    noun: ClassVar[str] = "storage"
+    prefix: ClassVar[str] = "AMAZON_"
+    address_names: ClassVar[tuple[str, ...]] = ("AMAZON_BUCKET",)
+
+    id: SecretStr | None = Field(default=None, description="Access key id")
+    secret: SecretStr | None = Field(default=None, description="Secret access key")
+    bucket: str | None = Field(default=None, description="Bucket")
+    region: str | None = Field(default=None, description="Region")
+    endpoint: HttpUrl | None = Field(default=None, description="URL of an S3-compatible server")
+    timeout: Seconds = Field(
+        default=5.0, description="Seconds that a request may go without progress"
+    )
+
+    @property
+    def driver(self) -> str:
+        return "s3" if self.bucket else "memory"
+
+    @property
+    def public_address(self) -> str | None:
+        return f"{self.endpoint or 's3'}/{self.bucket}" if self.bucket else None
+
+
+class PusherSettings(Group):
+    """The Pusher application."""
+
+    noun: ClassVar[str] = "pusher"
+    prefix: ClassVar[str] = "PUSHER_"
+    address_names: ClassVar[tuple[str, ...]] = ("PUSHER_APP_ID",)
+
+    app_id: str | None = Field(default=None, description="Application id, digits only")
+    key: SecretStr | None = Field(default=None, description="Application key")
+    secret: SecretStr | None = Field(default=None, description="Application secret")
+    cluster: str | None = Field(default=None, description="Cluster of Pusher")
+    host: Host | None = Field(default=None, description="Host of a self-hosted server")
+    port: Port | None = Field(default=None, description="Port of a self-hosted server")
+    ssl: bool = Field(default=True, description="Whether to use https")
+    timeout: Seconds = Field(default=5.0, description="Seconds that one call may take in all")
+
+    @property
+    def driver(self) -> str:
+        return "remote" if self.app_id else "memory"
+
+    @property
+    def public_address(self) -> str | None:
+        if not self.app_id:
+            return None
+        return f"{self.host or self.cluster or 'pusher'}/apps/{self.app_id}"
