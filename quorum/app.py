@@ -6,6 +6,7 @@ import functools
 import inspect
 import sys
 import weakref
+from contextlib import nullcontext
 from os import PathLike
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
@@ -22,6 +23,7 @@ from quorum.startup import StartUp, on_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
     from types import ModuleType
 
@@ -212,16 +214,26 @@ def unload(app: Flask | None = None) -> None:
 
 
 def ensure_context(function: C) -> C:
-    """Run a function inside an application context, that of the loaded application if none is."""
+    """Run a function inside an application context, that of the loaded application if none is.
+
+    A coroutine function stays one. Raises NotLoaded, at the call, if there is no application.
+    """
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if current.has_context():
-            return function(*args, **kwargs)
-        with current.get_app().app_context():
+        with _context():
             return function(*args, **kwargs)
 
-    return cast("C", wrapper)
+    @functools.wraps(function)
+    async def coroutine(*args: Any, **kwargs: Any) -> Any:
+        with _context():
+            return await function(*args, **kwargs)
+
+    return cast("C", coroutine if inspect.iscoroutinefunction(function) else wrapper)
+
+
+def _context() -> AbstractContextManager[object]:
+    return nullcontext() if current.has_context() else current.get_app().app_context()
 
 
 def onrun(function: C) -> C:

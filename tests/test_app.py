@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import weakref
@@ -425,3 +426,15 @@ def test_arguments_of_another_type_are_refused(wrong: dict[str, object]):
     with pytest.raises(ConfigurationError, match=next(iter(wrong))):
         quorum.load(**wrong)
     assert not quorum.APP
+
+
+def test_ensure_context_holds_while_a_coroutine_waits():
+    """`ensure_context` on a coroutine function gives it the context until it ends."""
+    quorum.load(name="shop")
+
+    @quorum.ensure_context
+    async def active() -> bool:
+        await asyncio.sleep(0)
+        return quorum.has_context()
+
+    assert asyncio.run(active())
