@@ -10,10 +10,11 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 
 from quorum import ConfigurationError, Group, Settings
 from quorum.profiles.variables import table_of
+from quorum.settings import MailerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -374,3 +375,14 @@ def test_nothing_is_logged(monkeypatch, caplog: pytest.LogCaptureFixture):
         load()
 
     assert caplog.text == ""
+
+
+def test_a_group_that_is_built_by_itself_hides_the_value():
+    """The error of `MailerSettings(…)` has the rule, and no value in `str`, `errors()` or JSON."""
+    with pytest.raises(ValidationError) as caught:
+        MailerSettings(password=["marker-password"], port="marker-password")
+    error = caught.value
+    assert error.error_count() == 2
+    assert "valid integer" in str(error)
+    shown = f"{error!s}{error!r}{error.errors()}{error.json()}{error.__context__!r}"
+    assert "marker-password" not in shown

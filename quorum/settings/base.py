@@ -3,9 +3,10 @@
 Annotations are no strings here: pydantic would compile each of them, a third of the import.
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from quorum.errors import ConfigurationError
 from quorum.profiles.urls import SecretUrl
@@ -46,6 +47,24 @@ class Group(Frozen, BaseModel):
     noun: ClassVar[str] = ""
     prefix: ClassVar[str] = ""
     address_names: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            title, found = error.title, error.errors(include_input=False, include_context=False)
+        else:
+            return
+        # Raised out here and without the values, which pydantic's own error holds.
+        hidden: list[InitErrorDetails] = [
+            {
+                "type": PydanticCustomError(each["type"], "{rule}", {"rule": each["msg"]}),
+                "loc": each["loc"],
+                "input": "…",
+            }
+            for each in found
+        ]
+        raise ValidationError.from_exception_data(title, hidden, hide_input=True)
 
     @property
     def driver(self) -> str:
