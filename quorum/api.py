@@ -83,7 +83,8 @@ def _server(settings: MailerSettings, asked: dict[str, Any]) -> MailerSettings:
         }
         if asked["host"] != settings.host:
             asked = {"user": None, "password": None, "port": None, "tls": False} | asked
-    if "user" in asked:
+    own = settings.user.get_secret_value() if settings.user else None
+    if asked.get("user", own) != own:
         # Our password is our user's.
         asked = {"password": None} | asked
     values = {"host": settings.host or "localhost"} | asked

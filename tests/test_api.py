@@ -212,3 +212,14 @@ def test_our_password_is_not_sent_for_another_user(smtp: AnyPort):
         sender="shop@example.org", receivers=["ana@example.org"], data="Hello", username="rui"
     )
     assert len(smtp.handler.envelopes) == 1
+
+
+def test_our_own_user_keeps_our_password(smtp: AnyPort):
+    """`username` that is the settings' own user goes with its password, refused in clear here."""
+    settings = Settings(
+        mailer={"host": f"127.0.0.1:{smtp.port}", "user": "ana", "password": "marker"}
+    )
+    quorum.load(app=Flask("shop"), settings=settings)
+    with pytest.raises(Rejected, match="STARTTLS"):
+        quorum.send_mail(receivers=["ana@example.org"], data="Hello", username="ana")
+    assert smtp.handler.envelopes == []

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-from dotenv import dotenv_values
 
 from quorum.errors import Problem
 from quorum.profiles import sources
@@ -183,7 +180,7 @@ class _Reader:
         """Read every source, the highest first."""
         say = self.interpreter
         dotenv = sources.read_dotenv(self.root / ".env", ".env", self.problems)
-        environ = _without_dotenv(dotenv, self.root / ".env")
+        environ = sources.read_environment(dotenv, self.root / ".env")
         self.instance = self._instance(arguments, environ, dotenv)
         yield say.document(arguments, "arguments")
         yield say.environment(environ, "environment")
@@ -234,20 +231,3 @@ class _Reader:
             rule = rule if there else f"{instance!r} has no profile in {self.config}; there is none"
             rule += nearest(instance, there)
             self.problems.append(Problem("instance", rule, names=("INSTANCE",)))
-
-
-def _without_dotenv(dotenv: Mapping[str, str], path: Path) -> dict[str, str]:
-    """Return the environment without what Flask's command line copied there from .env.
-
-    Left in, .env would win over config/<instance>.env and the secrets directory.
-    """
-    environ = dict(os.environ)
-    if environ.get("FLASK_RUN_FROM_CLI") != "true":
-        return environ
-    # Flask fills in `${…}` in what it copies.
-    filled = dotenv_values(path) if dotenv else {}
-    return {
-        name: value
-        for name, value in environ.items()
-        if value not in {dotenv.get(name), filled.get(name)}
-    }

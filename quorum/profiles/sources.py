@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
 from quorum.errors import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 
@@ -90,6 +92,23 @@ def read_dotenv(path: Path, label: str, problems: list[Problem]) -> dict[str, st
         elif binding.key is not None and binding.value is not None:
             found[binding.key] = binding.value
     return found
+
+
+def read_environment(dotenv: Mapping[str, str], path: Path) -> dict[str, str]:
+    """Return the environment without what Flask's command line copied there from .env.
+
+    Left in, .env would win over config/<instance>.env and the secrets directory.
+    """
+    environ = dict(os.environ)
+    if environ.get("FLASK_RUN_FROM_CLI") != "true":
+        return environ
+    # Flask fills in `${…}` in what it copies.
+    filled = dotenv_values(path) if dotenv else {}
+    return {
+        name: value
+        for name, value in environ.items()
+        if value not in {dotenv.get(name), filled.get(name)}
+    }
 
 
 def read_secrets(
