@@ -133,6 +133,7 @@ def _attach(app: Flask, arguments: dict[str, Any], config: dict[str, Any]) -> No
     if settings.secret_key is not None:
         app.secret_key = arguments["secret_key"] or settings.secret_key.get_secret_value()
     web.escape_tpl(app)
+    web.add_routes(app)
     app.extensions["quorum"] = made
     app.container = made  # type: ignore[attr-defined]
     app.extensions["quorum.loaded"] = _Loaded(arguments, log, StartUp(app))
@@ -190,7 +191,11 @@ def _completed(
 def _container(app: Flask, settings: Settings, given: Any) -> Container:
     if given is not None and not (isinstance(given, type) and issubclass(given, Container)):
         raise ConfigurationError("load(container=…) takes a subclass of quorum.Container")
-    return (given or Container)(settings=settings, render=providers.Object(web.renderer(app)))
+    return (given or Container)(
+        settings=settings,
+        render=providers.Object(web.renderer(app)),
+        locate=providers.Object(web.locator(app, settings.base_url)),
+    )
 
 
 def unload(app: Flask | None = None) -> None:

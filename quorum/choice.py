@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 C = TypeVar("C")
 
+FOR_TWINS = frozenset({"data_path", "locate"})
+"""Arguments of a provider that are given to an embedded twin and to no other driver."""
+
 # A fork while a module is being imported leaves that module locked in the child for ever
 # (importlib's lock per module has no fork handler), so a fork waits for our imports to end.
 _importing = threading.RLock()
@@ -127,17 +130,26 @@ class Choice(Generic[C]):
         """Build the driver; a twin says so once in the log. Raises as `pick` does."""
         driver = self.pick(group, embedded)
         if group.driver == "memory":
+            kept = "in this process only" if kwargs.get("data_path") is None else "out of DATA_PATH"
             logging.getLogger(f"quorum.{group.noun}").info(
-                "%s is not set: the embedded twin serves, in this process only",
+                "%s is not set: the embedded twin serves, %s",
                 " or ".join(group.address_names),
+                kept,
             )
-        return driver(group, *args, **kwargs)
+        return driver(group, *args, **self.arguments(group.driver, kwargs))
+
+    @staticmethod
+    def arguments(driver: str, given: dict[str, Any]) -> dict[str, Any]:
+        """Return what of a provider's keyword arguments a driver takes."""
+        taken = frozenset() if driver == "memory" else FOR_TWINS
+        return {name: value for name, value in given.items() if name not in {*taken, "embedded"}}
 
 
 def choose(contract: Callable[..., C], /, **drivers: Callable[..., C]) -> Choice[C]:
     """Declare the drivers of a contract: `choose(Mailer, memory=MemoryMailer, smtp=lazy("…"))`.
 
     The first argument that the provider passes is the settings group; its `driver` names the
-    one to build. `memory` is the embedded twin, which `quorum.testing.fakes` builds in tests.
+    one to build. `memory` is the embedded twin, which `quorum.testing.fakes` builds in tests; it
+    alone is given `data_path` and `locate`, where the provider has them.
     """
     return Choice(contract, drivers)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dependency_injector.providers import Dependency, Provider
+from dependency_injector.providers import Dependency, Object, Provider, Self
 
 from quorum.choice import choose, lazy
 from quorum.graph.assembly import Assembly
 from quorum.providers import ThreadSafeSingleton
+from quorum.services.health import Health
 from quorum.services.mailer.base import Mailer
+from quorum.services.mongo.base import Mongo
+from quorum.services.redis.base import Redis
+from quorum.services.storage.base import Storage
 from quorum.services.templates import Templates
 from quorum.settings import Settings
 
@@ -21,12 +25,17 @@ class Container(Assembly):
     """The services of one application; subclass it to add your own or to replace one.
 
     `Container(settings=Settings(...))` works without an application. `load()` puts the
-    application's own templates in the place of `render`.
+    application's own templates in the place of `render`, and gives `locate`, which makes a path
+    of the application a URL.
     """
+
+    __self__ = Self()
 
     settings: Provider[Settings] = Dependency(instance_of=Settings)
 
     render: Provider[Callable[[str, dict[str, Any]], str]] = ThreadSafeSingleton(Templates)
+
+    locate: Provider[Callable[[str], str] | None] = Object(None)
 
     mailer: Provider[Mailer] = ThreadSafeSingleton(
         choose(
@@ -36,5 +45,44 @@ class Container(Assembly):
         ),
         settings.provided.mailer,
         embedded=settings.provided.embedded,
+        data_path=settings.provided.data_path,
         render=render,
     )
+
+    mongo: Provider[Mongo] = ThreadSafeSingleton(
+        choose(
+            Mongo,
+            memory=lazy("quorum.services.mongo.memory:MemoryMongo"),
+            server=lazy("quorum.services.mongo.server:ServerMongo"),
+        ),
+        settings.provided.mongo,
+        embedded=settings.provided.embedded,
+        data_path=settings.provided.data_path,
+        database=settings.provided.mongo_database,
+    )
+
+    redis: Provider[Redis] = ThreadSafeSingleton(
+        choose(
+            Redis,
+            memory=lazy("quorum.services.redis.memory:MemoryRedis"),
+            server=lazy("quorum.services.redis.server:ServerRedis"),
+        ),
+        settings.provided.redis,
+        embedded=settings.provided.embedded,
+        data_path=settings.provided.data_path,
+        prefix=settings.provided.name,
+    )
+
+    storage: Provider[Storage] = ThreadSafeSingleton(
+        choose(
+            Storage,
+            memory=lazy("quorum.services.storage.folder:FolderStorage"),
+            s3=lazy("quorum.services.storage.s3:S3Storage"),
+        ),
+        settings.provided.storage,
+        embedded=settings.provided.embedded,
+        data_path=settings.provided.data_path,
+        locate=locate,
+    )
+
+    health: Provider[Health] = ThreadSafeSingleton(Health, __self__)

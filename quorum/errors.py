@@ -9,7 +9,7 @@ QuorumError
 │   ├── TimedOut            the deadline passed
 │   ├── Rejected            the server, or our own check before it, refused what was sent
 │   └── Unsupported         this driver or this server cannot do that
-├── DocumentError
+├── DocumentError           a document, or an object of the storage
 │   ├── NotFound
 │   ├── Conflict
 │   └── Invalid
@@ -99,11 +99,11 @@ class Unsupported(ServiceError):
 
 
 class DocumentError(QuorumError):
-    """A document could not be read or written."""
+    """A document, or an object of the storage, could not be read or written."""
 
 
 class NotFound(DocumentError):
-    """No document matches."""
+    """No document matches, or no object has that name."""
 
 
 class Conflict(DocumentError):

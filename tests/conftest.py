@@ -11,10 +11,52 @@ import quorum
 from quorum.profiles.variables import table_of
 from quorum.settings import Settings
 from quorum.startup import on_run
+from tests.servers import INSTALLED, MongoServer, RedisServer, S3Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+LIVE = os.environ.get("QUORUM_LIVE") == "1"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "live(noun): needs the real server of a service")
+    config.addinivalue_line("markers", "long: takes minutes; run it with `pytest -m long`")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what needs a server that is not installed; with QUORUM_LIVE=1 it fails instead."""
+    if not config.option.markexpr:
+        long = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
+    for item in items:
+        for mark in item.iter_markers("live"):
+            installed, line = INSTALLED[mark.args[0]]
+            if not installed and not LIVE:
+                item.add_marker(pytest.mark.skip(reason=f"run `{line}`"))
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A real Redis that many tests share: do not stop or pause it."""
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
+    """A server that speaks MongoDB's protocol, shared by many tests: do not stop or pause it."""
+    with MongoServer(tmp_path_factory.mktemp("mongo")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A server that speaks S3, shared by many tests: do not stop or pause it."""
+    with S3Server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)

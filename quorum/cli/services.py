@@ -38,7 +38,7 @@ def rows(container: Any) -> list[dict[str, Any]]:
         target: Any = constructor(provider)
         if isinstance(target, Choice):
             found.append(_chosen(noun, provider.args[0](), settings))
-        elif isinstance(provider, providers.BaseSingleton) and noun != "render":
+        elif isinstance(provider, providers.BaseSingleton) and noun not in {"render", "health"}:
             name = getattr(target, "__name__", str(target))
             found.append({"noun": noun, "driver": name, "why": "your own", "address": None})
     return found

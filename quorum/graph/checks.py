@@ -126,8 +126,9 @@ def _problems_of(where: str, node: Any, *, wanted: bool) -> Iterator[Problem]:
     target: Any = constructor(node)
     given = {} if target is None else dict(node.kwargs)
     if isinstance(target, Choice):
-        target = _picked(target, node, wanted=wanted)
-        given.pop("embedded", None)
+        choice, target = target, _picked(target, node, wanted=wanted)
+        serves = "memory" if target is choice.drivers.get("memory") else "another"
+        given = choice.arguments(serves, given)
     if isinstance(target, Lazy):
         target = target.load() if wanted else None
     if target is not None and not isinstance(target, providers.Provider):

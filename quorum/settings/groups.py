@@ -3,13 +3,33 @@
 Annotations are no strings here: pydantic would compile each of them, a third of the import.
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
+from urllib.parse import parse_qsl, unquote, urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
-from quorum.profiles.urls import AmqpUrl, Host, HttpUrl, MongoUrl, RedisUrl
+from quorum.profiles.urls import AmqpUrl, Host, HttpUrl, MongoUrl, RedisUrl, SecretUrl
 from quorum.profiles.variables import Names
 from quorum.settings.base import Group, Port, Seconds, UrlGroup
+
+_REFUSED = {
+    "w": "must not hold w=0, which confirms no write; leave w out",
+    "timeoutms": "must not hold timeoutMS=0, which waits for ever; set MONGO_TIMEOUT",
+}
+
+
+def _bounded_and_confirmed(url: SecretUrl) -> SecretUrl:
+    for name, value in parse_qsl(urlsplit(url.get_secret_value()).query):
+        if name.lower() in _REFUSED and value.strip() == "0":
+            raise ValueError(_REFUSED[name.lower()])
+    return url
+
+
+def _database_name(value: str) -> str:
+    # https://www.mongodb.com/docs/manual/reference/limits/#naming-restrictions
+    if not 0 < len(value.encode()) < 64 or set(value) & set('/\\. "$*<>:|?\0'):  # noqa: PLR2004
+        raise ValueError('must be of 1 to 63 bytes, without / \\ . " $ * < > : | ? and blanks')
+    return value
 
 
 class MongoSettings(UrlGroup):
@@ -19,11 +39,20 @@ class MongoSettings(UrlGroup):
     prefix: ClassVar[str] = "MONGO_"
     address_names: ClassVar[tuple[str, ...]] = ("MONGO_URL",)
 
-    url: Annotated[MongoUrl | None, Names("MONGO_URL", "MONGOLAB_URI", "MONGOHQ_URL")] = Field(
-        default=None, description="mongodb:// or mongodb+srv:// URL"
+    url: Annotated[
+        Annotated[MongoUrl, AfterValidator(_bounded_and_confirmed)] | None,
+        Names("MONGO_URL", "MONGOLAB_URI", "MONGOHQ_URL"),
+    ] = Field(default=None, description="mongodb:// or mongodb+srv:// URL")
+    database: Annotated[str, AfterValidator(_database_name)] | None = Field(
+        default=None, description="Database, where the URL names none; suffixed with the instance"
     )
-    database: str | None = Field(default=None, description="Database, where the URL names none")
     timeout: Seconds = Field(default=5.0, description="Seconds that one operation may take in all")
+
+    @property
+    def named_database(self) -> str | None:
+        """The database that the URL names, else that of MONGO_DATABASE."""
+        path = urlsplit(self.url.get_secret_value()).path.lstrip("/") if self.url else ""
+        return unquote(path).partition(".")[0] or self.database
 
 
 class RedisSettings(UrlGroup):
@@ -66,6 +95,10 @@ class StorageSettings(Group):
     endpoint: HttpUrl | None = Field(default=None, description="URL of an S3-compatible server")
     timeout: Seconds = Field(
         default=5.0, description="Seconds that a request may go without progress"
+    )
+    checksums: Literal["when_supported", "when_required"] = Field(
+        default="when_supported",
+        description="when_required: for S3-compatible servers that refuse checksum headers",
     )
 
     @property

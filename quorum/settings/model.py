@@ -3,6 +3,7 @@
 Annotations are no strings here: pydantic would compile each of them, a third of the import.
 """
 
+import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -136,6 +137,15 @@ class Settings(Frozen, BaseSettings, metaclass=_Model):
     def origins(self) -> dict[str, tuple[Origin, ...]]:
         """Where each setting that is set comes from: the winner first, then what it overrode."""
         return self._origins
+
+    @property
+    def mongo_database(self) -> str:
+        """The database of the application: the one that is named, else as the application."""
+        named = self.mongo.named_database
+        if named is None:
+            # An import name has dots, which a database must not.
+            return re.sub(r"[^\w-]", "_", self.name)[:63]
+        return f"{named}-{self.instance}" if self.instance else named
 
     @property
     def development(self) -> bool:

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quorum.web.requests import request_store
+from quorum.web.routes import add_routes, locator
 from quorum.web.templates import escape_tpl, renderer
 
 if TYPE_CHECKING:
     from flask import Flask
 
-__all__ = ["escape_tpl", "project_folder", "renderer", "request_store"]
+__all__ = ["add_routes", "escape_tpl", "locator", "project_folder", "renderer", "request_store"]
 
 
 def project_folder(app: Flask) -> Path:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from quorum.errors import Rejected, TimedOut, Unavailable
-from quorum.services.mailer.smtp.deadline import Deadline
+from quorum.services.deadline import Deadline
 from quorum.services.mailer.smtp.session import Session
 from tests.services.mailer.servers import mail, wait_until
 

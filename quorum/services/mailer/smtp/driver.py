@@ -9,8 +9,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from quorum.errors import Rejected, Unsupported
+from quorum.services.deadline import Deadline
 from quorum.services.mailer.compose import ComposingMailer, Envelope
-from quorum.services.mailer.smtp.deadline import Deadline
 from quorum.services.mailer.smtp.failures import explain, explain_unknown
 from quorum.services.mailer.smtp.pool import Pool
 from quorum.services.mailer.smtp.session import Session

@@ -10,7 +10,7 @@ from quorum.errors import Rejected, ServiceError, TimedOut, Unavailable, Unsuppo
 from quorum.services.mailer.smtp.transaction import readable
 
 if TYPE_CHECKING:
-    from quorum.services.mailer.smtp.deadline import Deadline
+    from quorum.services.deadline import Deadline
 
 Failure = OSError | smtplib.SMTPException
 

@@ -12,9 +12,9 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from quorum.services.deadline import Deadline
 from quorum.services.mailer.smtp import sockets
 from quorum.services.mailer.smtp.credentials import answer_to, first_line, mechanism
-from quorum.services.mailer.smtp.deadline import Deadline
 
 if TYPE_CHECKING:
     import socket

@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from quorum.services.mailer.smtp.deadline import Deadline
+    from quorum.services.deadline import Deadline
 
 
 def connect(

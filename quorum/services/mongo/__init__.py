@@ -1,0 +1,1 @@
+"""MongoDB: the contract, its embedded twin, and the driver over pymongo."""

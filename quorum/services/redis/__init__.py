@@ -1,0 +1,1 @@
+"""Redis: the contract, its embedded twin, and the driver over redis-py."""

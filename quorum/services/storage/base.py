@@ -1,0 +1,132 @@
+"""Storage of objects: what it promises, and the value that describes one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+Data = bytes | BinaryIO
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """What is known of an object without reading it; `size` in bytes, `modified` in UTC."""
+
+    name: str
+    size: int
+    content_type: str
+    modified: datetime
+    etag: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+class Storage(Protocol):
+    """Keeps objects, bytes under a name, in one bucket.
+
+    A name is UTF-8 of at most 1,024 bytes (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html),
+    its parts between `/`; a name that is empty or absolute, or has an empty part, `.`, `..`, NUL
+    or another control character, is refused with Rejected before anything is sent. An object is
+    whole or not there: a reader never sees half of one, and the last of two writers wins.
+
+    A call takes at most AMAZON_TIMEOUT seconds; one that moves a body, at most that without
+    progress. Raises NotFound where there is no object of that name; Unavailable or TimedOut where
+    the server cannot be reached or does not answer; Rejected where it refuses. A put that failed
+    may have stored the object: putting it again does no harm.
+    """
+
+    @property
+    def client(self) -> Any:
+        """The vendor's client, of this process. Raises Unsupported where there is none."""
+        ...
+
+    def put(
+        self,
+        name: str,
+        data: Data,
+        *,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        """Store bytes, or what a binary stream holds from where it is, in the place of what was there.
+
+        The content type is guessed from the name where it is not given. Metadata is text by names
+        of letters, digits, `-`, `_` and `.`, that come back in lower case; both are ASCII, 2 kB in
+        all (https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html). A stream of
+        any size takes little memory, and is not closed. Raises Rejected for text and for a stream
+        of text.
+        """
+        ...
+
+    def get(self, name: str) -> bytes:
+        """Return the bytes of an object. Raises NotFound."""
+        ...
+
+    def open(self, name: str) -> BinaryIO:
+        """Return a stream of the bytes of an object, to be closed. Raises NotFound.
+
+        Reading raises Unavailable or TimedOut where the connection ends before the object does:
+        never a short end.
+        """
+        ...
+
+    def download(self, name: str, path: str | Path) -> None:
+        """Write an object to a file; the file is there whole, or as it was before.
+
+        Raises NotFound, and OSError where the file cannot be written.
+        """
+        ...
+
+    def exists(self, name: str) -> bool:
+        """Tell whether there is an object of that name."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Delete an object. A no-op where there is none."""
+        ...
+
+    def clear(self, prefix: str = "") -> None:
+        """Delete every object whose name starts with `prefix`: all of them, unless it is given."""
+        ...
+
+    def names(self, prefix: str = "") -> Iterator[str]:
+        """Give the names that start with `prefix`, in the order of their UTF-8 bytes.
+
+        They are fetched as they are asked for, however many there are.
+        """
+        ...
+
+    def stat(self, name: str) -> StoredObject:
+        """Return what is known of an object. Raises NotFound."""
+        ...
+
+    def copy(self, source: str, target: str) -> None:
+        """Copy an object, with its content type and metadata, inside the bucket. Raises NotFound."""
+        ...
+
+    def url(
+        self, name: str, *, expires_in: float = 3600.0, method: Literal["GET", "PUT"] = "GET"
+    ) -> str:
+        """Return a URL that gives whoever has it the object, or lets them put it, for a time.
+
+        `expires_in` is in seconds, at most 7 days
+        (https://docs.aws.amazon.com/AmazonS3/latest/userguide/ShareObjectPreSignedURL.html).
+        No request is made: the object need not be there. Raises Rejected for another method or
+        time.
+        """
+        ...
+
+    def ping(self) -> None:
+        """Return within a second if the bucket can be reached; else raise Unavailable or TimedOut.
+
+        Raises Rejected where the keys are refused or there is no such bucket.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of all connections. A second call is a no-op; a call later raises Unavailable."""
+        ...

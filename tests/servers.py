@@ -1,0 +1,162 @@
+"""Real servers in processes of their own, on free loopback ports, ended by their pid."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LOCAL = "127.0.0.1"
+BIN = Path(sys.executable).parent
+DEADLINE = 30.0
+
+INSTALLED = {
+    "redis": (shutil.which("redis-server") is not None, "apt-get install redis-server"),
+    "mongo": (find_spec("secantus") is not None, "pip install 'quorum[test]'"),
+    "s3": (find_spec("moto") is not None, "pip install 'quorum[test]'"),
+}
+"""Whether what serves each noun is installed, and the line that installs it."""
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
+    with socket.create_server((LOCAL, 0)) as listening:
+        port: int = listening.getsockname()[1]
+        return port
+
+
+class ServerProcess:
+    """A server that can be stopped, killed, paused and started again on the same port."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def command(self) -> Sequence[str]:
+        """The words that start it."""
+        raise NotImplementedError
+
+    @property
+    def url(self) -> str:
+        """The URL that a driver takes."""
+        raise NotImplementedError
+
+    @property
+    def log(self) -> Path:
+        return self.folder / f"{type(self).__name__}.log"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """Start it, and wait until it accepts connections."""
+        with self.log.open("ab") as file:
+            self._process = subprocess.Popen(self.command, stdout=file, stderr=file)
+        end = time.monotonic() + DEADLINE
+        while time.monotonic() < end and self._process.poll() is None:
+            if self.answers():
+                return
+            time.sleep(0.02)
+        text = self.log.read_text(errors="replace")
+        raise AssertionError(f"{self.command[0]} does not serve:\n{text}")
+
+    def answers(self) -> bool:
+        """Tell whether it accepts connections."""
+        try:
+            socket.create_connection((LOCAL, self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, by its pid."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def stop(self) -> None:
+        """End it as an operator would, and wait for the end."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it at once, and wait for the end."""
+        self._end(signal.SIGKILL)
+
+    def restart(self) -> None:
+        """Stop it and start it again."""
+        self.stop()
+        self.start()
+
+    def pause(self) -> None:
+        """Let it hang: its port accepts, nothing answers."""
+        self.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self.signal(signal.SIGCONT)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.send_signal(number)
+        self._process.send_signal(signal.SIGCONT)
+        self._process.wait(DEADLINE)
+
+
+class RedisServer(ServerProcess):
+    """Redis, whose data survives a restart."""
+
+    password: str | None = None
+
+    @property
+    def command(self) -> Sequence[str]:
+        words = ["redis-server", "--port", str(self.port), "--bind", LOCAL, "--save", ""]
+        words += ["--appendonly", "yes", "--dir", str(self.folder)]
+        return [*words, "--requirepass", self.password] if self.password else words
+
+    @property
+    def url(self) -> str:
+        return f"redis://{f':{self.password}@' if self.password else ''}{LOCAL}:{self.port}/0"
+
+
+class MongoServer(ServerProcess):
+    """SecantusDB, which speaks MongoDB's wire protocol; its data survives a restart.
+
+    It has neither hashed nor text indexes.
+    """
+
+    @property
+    def command(self) -> Sequence[str]:
+        data = self.folder / "secantus"
+        words = [str(BIN / "secantusd-py"), "--host", LOCAL, "--port", str(self.port)]
+        return [*words, "--storage-path", str(data), "--log-level", "WARNING"]
+
+    @property
+    def url(self) -> str:
+        return f"mongodb://{LOCAL}:{self.port}"
+
+
+class S3Server(ServerProcess):
+    """Moto, which speaks S3; its data ends with it, and it checks no key."""
+
+    @property
+    def command(self) -> Sequence[str]:
+        return [str(BIN / "moto_server"), "-H", LOCAL, "-p", str(self.port)]
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOCAL}:{self.port}"
