@@ -2,7 +2,8 @@
 
 from importlib.metadata import version as _version
 
-from quorum.api import send_mail
+from quorum import mongodb
+from quorum.api import drop_mongo_db, get_mongo, get_mongo_db, get_redis, send_mail
 from quorum.app import Quorum, ensure_context, init_app, load, onrun, unload
 from quorum.choice import choose, lazy
 from quorum.containers import Container
@@ -30,7 +31,11 @@ from quorum.injection import Provide, inject
 from quorum.profiles import ConfigurationWarning
 from quorum.providers import PerRequest, ThreadSafeSingleton
 from quorum.server import run
+from quorum.services.health import Health
 from quorum.services.mailer.base import Attachment, Mailer, Message, Sent
+from quorum.services.mongo.base import Mongo
+from quorum.services.redis.base import Lock, Redis
+from quorum.services.storage.base import Storage, StoredObject
 from quorum.settings import Group, Settings
 
 __version__ = _version("quorum")
@@ -46,10 +51,13 @@ __all__ = [
     "DocumentError",
     "Forbidden",
     "Group",
+    "Health",
     "Invalid",
+    "Lock",
     "Mailer",
     "Message",
     "MissingExtra",
+    "Mongo",
     "NotFound",
     "NotLoaded",
     "PerRequest",
@@ -57,10 +65,13 @@ __all__ = [
     "Provide",
     "Quorum",
     "QuorumError",
+    "Redis",
     "Rejected",
     "Sent",
     "ServiceError",
     "Settings",
+    "Storage",
+    "StoredObject",
     "ThreadSafeSingleton",
     "TimedOut",
     "Unauthenticated",
@@ -68,13 +79,18 @@ __all__ = [
     "Unsupported",
     "__version__",
     "choose",
+    "drop_mongo_db",
     "ensure_context",
     "get_app",
+    "get_mongo",
+    "get_mongo_db",
+    "get_redis",
     "has_context",
     "init_app",
     "inject",
     "lazy",
     "load",
+    "mongodb",
     "onrun",
     "run",
     "running",

@@ -14,9 +14,13 @@ from quorum.services.mailer.base import Message
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import redis
     from flask import Flask
+    from pymongo import MongoClient
+    from pymongo.database import Database
 
     from quorum.services.mailer.base import Mailer, Sent
+    from quorum.services.mongo.base import Document
     from quorum.settings import MailerSettings
 
 _smtp = lazy("quorum.services.mailer.smtp:SmtpMailer")
@@ -96,3 +100,26 @@ def _server(settings: MailerSettings, asked: dict[str, Any]) -> MailerSettings:
     raise Rejected(
         "mailer", f"send_mail() was given a {wrong} that cannot be used; nothing was sent"
     )
+
+
+def get_mongo() -> MongoClient[Document]:
+    """Return the MongoDB client of the running application. Raises NotLoaded without one."""
+    return current.container().mongo().client
+
+
+def get_mongo_db() -> Database[Document]:
+    """Return the database of the running application. Raises NotLoaded without one."""
+    return current.container().mongo().database
+
+
+def drop_mongo_db() -> None:
+    """Drop every collection of the database of the running application, but those of the system."""
+    database = get_mongo_db()
+    for name in database.list_collection_names():
+        if not name.startswith("system."):
+            database.drop_collection(name)
+
+
+def get_redis() -> redis.Redis:
+    """Return the Redis client of the running application. Raises NotLoaded without one."""
+    return current.container().redis().client

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from quorum.services.mailer.memory import MemoryMailer
+    from quorum.services.mongo.memory import MemoryMongo
+    from quorum.services.redis.memory import MemoryRedis
+    from quorum.services.storage.folder import FolderStorage
 
 
 class Fakes:
@@ -31,6 +34,24 @@ class Fakes:
     def mailer(self) -> MemoryMailer:
         """The mailer's twin, with its `outbox`."""
         twin: MemoryMailer = self.__getattr__("mailer")
+        return twin
+
+    @property
+    def mongo(self) -> MemoryMongo:
+        """The twin of MongoDB; look at what is in it by its `database`."""
+        twin: MemoryMongo = self.__getattr__("mongo")
+        return twin
+
+    @property
+    def redis(self) -> MemoryRedis:
+        """The twin of Redis; look at what is in it by its `client`."""
+        twin: MemoryRedis = self.__getattr__("redis")
+        return twin
+
+    @property
+    def storage(self) -> FolderStorage:
+        """The twin of the storage, in a temporary folder."""
+        twin: FolderStorage = self.__getattr__("storage")
         return twin
 
     def __getattr__(self, noun: str) -> Any:

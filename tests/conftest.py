@@ -14,7 +14,7 @@ from quorum.startup import on_run
 from tests.servers import INSTALLED, MongoServer, RedisServer, S3Server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
 LIVE = os.environ.get("QUORUM_LIVE") == "1"
@@ -36,6 +36,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             installed, line = INSTALLED[mark.args[0]]
             if not installed and not LIVE:
                 item.add_marker(pytest.mark.skip(reason=f"run `{line}`"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Take a skipped test for a failed one with QUORUM_LIVE=1: there everything is installed."""
+    report = yield
+    if LIVE and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped with QUORUM_LIVE=1: {report.longrepr}"
+    return report
 
 
 @pytest.fixture(scope="session")

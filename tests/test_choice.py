@@ -18,8 +18,10 @@ from quorum import (
     choose,
     lazy,
 )
+from quorum import graph
 from quorum.services.mailer.memory import MemoryMailer
 from quorum.services.mailer.smtp import SmtpMailer
+from quorum.testing import fakes
 
 
 class Clock:
@@ -58,6 +60,24 @@ class Clocks(Container):
         choose(Clock, memory=Clock, server=lazy("tests.test_choice:ServerClock")),
         Container.settings.provided.clock,
         embedded=Container.settings.provided.embedded,
+        zone="UTC",
+    )
+
+
+class KeptClock(Clock):
+    """A twin that keeps its data."""
+
+    def __init__(self, settings, zone=None, data_path=None):
+        super().__init__(settings, zone)
+        self.data_path = data_path
+
+
+class Kept(Container):
+    clock = ThreadSafeSingleton(
+        choose(Clock, memory=KeptClock, server=ServerClock),
+        Container.settings.provided.clock,
+        embedded=Container.settings.provided.embedded,
+        data_path=Container.settings.provided.data_path,
         zone="UTC",
     )
 
@@ -115,6 +135,38 @@ def test_the_twin_says_so_once_in_the_log(caplog):
             "CLOCK_URL or CLOCK_HOST is not set: the embedded twin serves, in this process only",
         )
     ]
+
+
+def test_a_twin_that_keeps_its_data_says_so(caplog, tmp_path):
+    """With DATA_PATH the line says where its data is."""
+    container = Kept(settings=AppSettings(data_path=tmp_path))
+    with caplog.at_level(logging.INFO):
+        container.clock()
+    assert "the embedded twin serves, out of DATA_PATH" in caplog.text
+
+
+def test_the_twin_alone_is_given_the_data_path(tmp_path):
+    """A driver with an address takes no such argument."""
+    settings = AppSettings(data_path=tmp_path)
+    assert Kept(settings=settings).clock().data_path == tmp_path
+    served = AppSettings(data_path=tmp_path, clock=ClockSettings(named="server"))
+    assert Kept(settings=served).clock().zone == "UTC"
+
+
+def test_the_check_knows_that_only_the_twin_takes_the_data_path(tmp_path):
+    """`data_path` is an argument too many for no driver."""
+    for named in ("memory", "server"):
+        container = Kept(settings=AppSettings(clock=ClockSettings(named=named)))
+        assert list(graph.problems(container, [container.clock])) == []
+
+
+def test_a_twin_in_a_test_keeps_nothing(tmp_path):
+    """`fakes` builds twins without DATA_PATH."""
+    settings = AppSettings(data_path=tmp_path)
+    app = quorum.load(name="clocks", container=Kept, settings=settings)
+    assert app.container.clock().data_path == tmp_path
+    with fakes(app, only="clock") as twins:
+        assert twins.clock.data_path is None
 
 
 def test_a_driver_that_has_an_address_says_nothing(caplog):

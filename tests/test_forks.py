@@ -12,7 +12,7 @@ import pytest
 from dependency_injector import providers
 
 from quorum import Container, Settings, ThreadSafeSingleton, lazy
-from quorum.forks import ForkSafeLock
+from quorum.forks import ForkSafeLock, PerProcess
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork"),
@@ -207,3 +207,75 @@ def test_a_lock_may_be_taken_again_by_its_thread():
         order.append("own")
     thread.join(DEADLINE)
     assert order == ["own", "other"]
+
+
+def test_an_object_per_process_is_built_once_however_many_threads_ask():
+    """Eight threads that ask at the same time get one object."""
+    built = []
+
+    def build() -> object:
+        built.append(object())
+        threading.Event().wait(0.05)
+        return built[-1]
+
+    owned, found = PerProcess(build), []
+    threads = [threading.Thread(target=lambda: found.append(owned.get())) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE)
+    assert (len(built), len(set(map(id, found)))) == (1, 1)
+
+
+def test_a_child_builds_an_object_of_its_own():
+    """It is not the parent's, which the child keeps and does not finalize."""
+    finalized = []
+
+    class Client:
+        def __init__(self):
+            self.pid = os.getpid()
+
+        def __del__(self):
+            finalized.append(os.getpid())
+
+    owned = PerProcess(Client)
+    parents = owned.get()
+    assert child_of(lambda: owned.get().pid == os.getpid() and not finalized) == 0
+    assert owned.get() is parents
+
+
+def test_a_child_may_build_while_a_thread_of_the_parent_was_building():
+    """The lock that the parent's thread holds is open in the child."""
+    began, go_on, parent = threading.Event(), threading.Event(), os.getpid()
+
+    def build() -> int:
+        if os.getpid() == parent:
+            began.set()
+            go_on.wait(DEADLINE)
+        return os.getpid()
+
+    owned = PerProcess(build)
+    thread = threading.Thread(target=owned.get)
+    thread.start()
+    began.wait(DEADLINE)
+    status = child_of(lambda: owned.get() == os.getpid())
+    go_on.set()
+    thread.join(DEADLINE)
+    assert status == 0
+
+
+def test_an_object_that_could_not_be_built_is_built_at_the_next_call():
+    """A constructor that raises leaves nothing behind."""
+    outcomes = [ValueError("not yet"), "built"]
+
+    def build() -> object:
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    owned = PerProcess(build)
+    with pytest.raises(ValueError, match="not yet"):
+        owned.get()
+    assert owned.built is None
+    assert owned.get() == owned.built == "built"

@@ -61,6 +61,7 @@ def test_everything_has_a_default():
         ("AMAZON_REGION", "eu-west-1", "storage.region", "eu-west-1"),
         ("AMAZON_ENDPOINT", "http://127.0.0.1:9000", "storage.endpoint", "http://127.0.0.1:9000"),
         ("AMAZON_TIMEOUT", "2", "storage.timeout", 2.0),
+        ("AMAZON_CHECKSUMS", "when_required", "storage.checksums", "when_required"),
         ("PUSHER_APP_ID", "1", "pusher.app_id", "1"),
         ("PUSHER_KEY", "k", "pusher.key", SecretStr("k")),
         ("PUSHER_SECRET", "s", "pusher.secret", SecretStr("s")),
@@ -303,6 +304,62 @@ def test_a_group_names_what_sets_its_address(monkeypatch: pytest.MonkeyPatch, no
             value = values[name.rpartition("_")[2]]
             patch.setenv(name, value.format(scheme=schemes.get(name.partition("_")[0])))
             assert getattr(Settings(), noun).driver != "memory"
+
+
+# The database of MongoDB.
+
+
+@pytest.mark.parametrize(
+    ("variables", "database"),
+    [
+        ({}, "my_shop"),
+        ({"MONGO_DATABASE": "stock"}, "stock"),
+        ({"MONGO_URL": "mongodb://h"}, "my_shop"),
+        ({"MONGO_URL": "mongodb://h/", "MONGO_DATABASE": "stock"}, "stock"),
+        ({"MONGO_URL": "mongodb://u:p@a:1,b:2/orders?tls=true"}, "orders"),
+        ({"MONGO_URL": "mongodb://h/orders", "MONGO_DATABASE": "stock"}, "orders"),
+        ({"MONGO_URL": "mongodb://h/my%2Dorders.collection"}, "my-orders"),
+        ({"INSTANCE": "blue"}, "my_shop-blue"),
+        ({"INSTANCE": "blue", "MONGO_DATABASE": "stock"}, "stock-blue"),
+        ({"INSTANCE": "blue", "MONGO_URL": "mongodb://h/orders"}, "orders-blue"),
+    ],
+)
+def test_the_database_is_named_by_the_first_that_names_one(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], database: str
+):
+    """The URL, else MONGO_DATABASE, else the app's name; kept apart by the instance."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    assert Settings(name="my.shop").mongo_database == database
+
+
+@pytest.mark.parametrize("name", ["a/b", "a.b", "a b", "$a", 'a"b', "a\\b", "ü" * 32])
+def test_a_database_that_mongodb_would_refuse_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str
+):
+    """MONGO_DATABASE is looked at before anything connects."""
+    with pytest.raises(ConfigurationError, match=r"mongo\.database: must be of 1 to 63 bytes"):
+        Settings(mongo={"database": name})
+
+
+def test_a_long_name_of_an_app_makes_a_database_that_mongodb_takes():
+    """At most 63 bytes, whatever the app is called; the instance stays at its end."""
+    assert Settings(name="n" * 80).mongo_database == "n" * 63
+    assert Settings(name="n" * 80, instance="blue").mongo_database == "n" * 58 + "-blue"
+
+
+@pytest.mark.parametrize("option", ["w=0", "W=0", "w=%30", "ssl=true&w=0", "timeoutMS=0"])
+def test_a_mongo_url_that_confirms_nothing_or_waits_for_ever_is_refused(
+    monkeypatch: pytest.MonkeyPatch, option: str
+):
+    """The error names the option, and not the password."""
+    monkeypatch.setenv("MONGO_URL", f"mongodb://u:hunter2@h/?{option}")
+
+    with pytest.raises(ConfigurationError, match="must not hold (w=0|timeoutMS=0)") as caught:
+        Settings()
+
+    assert "hunter2" not in str(caught.value)
 
 
 # Arguments.

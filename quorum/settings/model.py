@@ -141,11 +141,12 @@ class Settings(Frozen, BaseSettings, metaclass=_Model):
     @property
     def mongo_database(self) -> str:
         """The database of the application: the one that is named, else as the application."""
-        named = self.mongo.named_database
+        named, suffix = self.mongo.named_database, f"-{self.instance}" if self.instance else ""
         if named is None:
-            # An import name has dots, which a database must not.
-            return re.sub(r"[^\w-]", "_", self.name)[:63]
-        return f"{named}-{self.instance}" if self.instance else named
+            # An import name has dots, which a database must not; one has at most 63 bytes.
+            own = re.sub(r"[^A-Za-z0-9_-]", "_", self.name.removesuffix(suffix))
+            named = own[: 63 - len(suffix)]
+        return named + suffix
 
     @property
     def development(self) -> bool:

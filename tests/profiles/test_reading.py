@@ -60,14 +60,14 @@ ORDER = [
 
 def put_into(source: str, value: str, write, env) -> None:
     if source == "environment":
-        env(MONGO_DATABASE=value)
+        env(AMAZON_REGION=value)
     elif source == "SECRETS_DIR":
-        write("secrets/MONGO_DATABASE", value)
+        write("secrets/AMAZON_REGION", value)
     elif source == "quorum.json":
-        write(source, f'{{"MONGO_DATABASE": "{value}"}}')
+        write(source, f'{{"AMAZON_REGION": "{value}"}}')
     else:
         separator = "=" if source.endswith(".env") else ": "
-        write(source, f"MONGO_DATABASE{separator}{value}")
+        write(source, f"AMAZON_REGION{separator}{value}")
 
 
 @pytest.mark.parametrize("winner", range(len(ORDER)))
@@ -81,20 +81,20 @@ def test_the_first_source_with_a_value_wins(winner: int, write, env):
 
     settings = Settings()
 
-    assert settings.mongo.database == ORDER[winner]
-    assert [origin.source for origin in settings.origins["mongo.database"]] == ORDER[winner:]
+    assert settings.storage.region == ORDER[winner]
+    assert [origin.source for origin in settings.origins["storage.region"]] == ORDER[winner:]
 
 
 def test_arguments_win_over_the_environment(env):
     """What is given to the settings wins over every source."""
-    env(MONGO_DATABASE="environment")
+    env(AMAZON_REGION="environment")
 
-    settings = Settings(mongo={"database": "argument"})
+    settings = Settings(storage={"region": "argument"})
 
-    assert settings.mongo.database == "argument"
-    assert [str(each) for each in settings.origins["mongo.database"]] == [
-        "arguments, mongo.database",
-        "environment, MONGO_DATABASE",
+    assert settings.storage.region == "argument"
+    assert [str(each) for each in settings.origins["storage.region"]] == [
+        "arguments, storage.region",
+        "environment, AMAZON_REGION",
     ]
 
 

@@ -12,9 +12,12 @@ import quorum
 from quorum import (
     Container,
     Mailer,
+    Mongo,
     PerRequest,
     Provide,
+    Redis,
     Settings,
+    Storage,
     ThreadSafeSingleton,
     choose,
     inject,
@@ -102,3 +105,26 @@ container = Container(settings=Settings())
 with quorum.running(container) as running:
     running.mailer().ping()
 quorum.APP.test_client()
+
+
+@inject
+def stores(
+    mongo: Mongo = Provide[Container.mongo],
+    redis: Redis = Provide[Container.redis],
+    storage: Storage = Provide[Container.storage],
+    health: quorum.Health = Provide[Container.health],
+) -> str | None:
+    found = mongo.collection("entries").find_one({"name": "ana"})
+    mongo.database["entries"].insert_one({"name": "ana"})
+    redis.client.incr("visits")
+    with redis.lock("report", expires_in=10) as lock:
+        lock.check()
+    storage.put("a.txt", b"text", metadata={"by": "ana"})
+    health.check()
+    return None if found is None else storage.stat("a.txt").content_type
+
+
+def documented() -> None:
+    quorum.get_mongo_db()["entries"].find_one()
+    quorum.mongodb.get_connection().admin.command("ping")
+    quorum.get_redis().get("visits")

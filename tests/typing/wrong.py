@@ -9,9 +9,12 @@ from dependency_injector.providers import Provider
 from quorum import (
     Container,
     Mailer,
+    Mongo,
     PerRequest,
     Provide,
+    Redis,
     Settings,
+    Storage,
     ThreadSafeSingleton,
     choose,
     inject,
@@ -64,3 +67,14 @@ def right(number: int, mailer: Mailer = Provide[Container.mailer]) -> int:
 right("1")  # error
 right(1, 2)  # error
 text: str = right(1)  # error
+
+
+@inject
+def stores(
+    mongo: Mongo = Provide[Container.redis],  # error
+    redis: Redis = Provide[Container.storage],  # error
+    storage: Storage = Provide[Container.storage],
+) -> None:
+    mongo.find_one({})  # error
+    redis.get("visits")  # error
+    storage.put("a.txt", "text")  # error
