@@ -30,6 +30,7 @@ def run(code: str) -> str:
         "requests",
         "urllib3",
         "smtplib",
+        "mailbox",
         "fakeredis",
         "mongomock_ng",
         "waitress",

@@ -513,3 +513,16 @@ def test_an_annotated_marker_without_inject_is_found():
     app.add_url_rule("/", view_func=view)
     (told,) = found(app)
     assert "parameter 'clock': has a marker and no inject" in told
+
+
+def test_whether_the_process_lives_is_told_before_it_is_ready():
+    """`/health/live` waits for no `onrun` function; `/health/ready` and every view do."""
+    app = quorum.load(name="shop")
+
+    @quorum.onrun
+    def fail():
+        raise RuntimeError("not yet")
+
+    visitor = app.test_client()
+    assert visitor.get("/health/live").status_code == 200
+    assert visitor.get("/health/ready").status_code == 500

@@ -2,9 +2,45 @@
 
 from __future__ import annotations
 
-from flask.typing import ResponseReturnValue
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from flask import jsonify
+
+from quorum.current import active_app
+from quorum.services.health import Report
+
+if TYPE_CHECKING:
+    from flask import Response
 
 
-def answer(probe: str) -> ResponseReturnValue:
-    """Tell that the process lives, or whether the services in use answer."""
-    return {"status": "up", "probe": probe}
+def answer(probe: str) -> Response:
+    """Tell that the process lives, touching nothing; or whether the services in use answer.
+
+    Anyone may ask, so the answer holds no address and no error.
+    """
+    if probe == "live":
+        return _response({"status": "up"}, HTTPStatus.OK)
+    container = active_app().extensions.get("quorum")
+    # An application that was unloaded keeps its routes, and is not ready.
+    report = Report() if container is None else container.health().check()
+    up = container is not None and report.status == "up"
+    services = {
+        each.name: {
+            "status": each.status,
+            "driver": each.driver,
+            "seconds": None if each.seconds is None else round(each.seconds, 4),
+        }
+        for each in report.services
+    }
+    return _response(
+        {"status": "up" if up else "down", "services": services},
+        HTTPStatus.OK if up else HTTPStatus.SERVICE_UNAVAILABLE,
+    )
+
+
+def _response(document: dict[str, object], status: HTTPStatus) -> Response:
+    response = jsonify(document)
+    response.status_code = status
+    response.cache_control.no_store = True
+    return response

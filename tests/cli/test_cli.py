@@ -53,7 +53,7 @@ def shop(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("words", [("quorum",), ("flask", "quorum")])
-@pytest.mark.parametrize("command", ["config", "services", "check", "about"])
+@pytest.mark.parametrize("command", ["config", "services", "check", "health", "about"])
 def test_every_command_works_both_ways(words: tuple[str, ...], command: str):
     """Every command works under `quorum` and under `flask quorum`, and finds `app.py`."""
     done = run(*words, command)
@@ -61,7 +61,7 @@ def test_every_command_works_both_ways(words: tuple[str, ...], command: str):
     assert done.stdout
 
 
-@pytest.mark.parametrize("command", ["config", "services", "check", "about"])
+@pytest.mark.parametrize("command", ["config", "services", "check", "health", "about"])
 def test_every_report_has_json(command: str):
     """Every report is JSON with `--json`."""
     assert json.loads(run("quorum", command, "--json").stdout)
@@ -124,7 +124,7 @@ def test_config_works_without_an_application(shop: Path):
     assert (row["value"], row["source"]) == ("mail.example", "environment, SMTP_HOST")
 
 
-@pytest.mark.parametrize("command", ["config", "services", "check", "about"])
+@pytest.mark.parametrize("command", ["config", "services", "check", "health", "about"])
 @pytest.mark.parametrize("form", [(), ("--json",)])
 def test_no_report_shows_a_secret(command: str, form: tuple[str, ...]):
     """No report shows a password, a key or the user part of a URL."""

@@ -7,27 +7,47 @@ import email.policy
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from quorum.forks import ForkSafeLock
 from quorum.services.mailer.base import Sent
 from quorum.services.mailer.compose import ComposingMailer, Envelope
+from quorum.services.mailer.maildir import Maildir
 from quorum.services.mailer.mime.addresses import address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from email.message import EmailMessage
+    from pathlib import Path
 
     from quorum.settings import MailerSettings
 
 
 class MemoryMailer(ComposingMailer):
-    """Keeps what it sends. `outbox` holds the mails, rendered to bytes and read back."""
+    """Keeps what it sends; with a `data_path` in the Maildir `mailer` there, else in memory."""
 
     def __init__(
-        self, settings: MailerSettings, render: Callable[[str, dict[str, Any]], str]
+        self,
+        settings: MailerSettings,
+        render: Callable[[str, dict[str, Any]], str],
+        data_path: Path | None = None,
     ) -> None:
         super().__init__(settings, render)
-        self.outbox: list[EmailMessage] = []
-        """The mails sent, the oldest first."""
+        self._maildir = None if data_path is None else Maildir(data_path / "mailer")
+        self._outbox: list[EmailMessage] = []
         self._results: WeakKeyDictionary[EmailMessage, Sent] = WeakKeyDictionary()
+        self._kept: dict[str, EmailMessage] = {}
+        self._lock = ForkSafeLock()
+
+    @property
+    def outbox(self) -> list[EmailMessage]:
+        """The mails sent, rendered to bytes and read back, the oldest first.
+
+        A Maildir is looked at anew each time: it has the mails of earlier runs and of other
+        processes too. Raises Unavailable if it cannot be read.
+        """
+        if self._maildir is not None:
+            with self._lock:
+                self._outbox[:] = self._read(self._maildir)
+        return self._outbox
 
     @property
     def sent(self) -> list[Sent]:
@@ -35,20 +55,38 @@ class MemoryMailer(ComposingMailer):
         return [sent for _, sent in self._all()]
 
     def clear(self) -> None:
-        """Forget every mail."""
-        self.outbox.clear()
+        """Forget every mail, and delete those of a Maildir."""
+        with self._lock:
+            if self._maildir is not None:
+                self._maildir.clear()
+            self._kept.clear()
+            self._outbox.clear()
 
     def deliver(self, envelope: Envelope) -> Sent:
+        if self._maildir is not None:
+            self._maildir.add(envelope)
+        else:
+            self._outbox.append(self._message(envelope))
+        return Sent(envelope.message_id, envelope.recipients)
+
+    def reach(self) -> None:
+        """Return if there is room for mail: there is no server to reach."""
+        if self._maildir is not None:
+            self._maildir.prepare()
+
+    def _message(self, envelope: Envelope) -> EmailMessage:
         # As text, since the parser of bytes loses an address outside ASCII; nothing else is.
         text = envelope.content.decode().replace("\r\n", "\n")
         message = email.message_from_string(text, policy=email.policy.default)
-        sent = Sent(envelope.message_id, envelope.recipients)
-        self._results[message] = sent
-        self.outbox.append(message)
-        return sent
+        self._results[message] = Sent(envelope.message_id, envelope.recipients)
+        return message
 
-    def reach(self) -> None:
-        """Return at once: there is no server to reach."""
+    def _read(self, maildir: Maildir) -> list[EmailMessage]:
+        names = maildir.names()
+        new = [name for name in names if name not in self._kept]
+        known = self._kept | {name: self._message(envelope) for name, envelope in maildir.read(new)}
+        self._kept = {name: known[name] for name in names if name in known}
+        return list(self._kept.values())
 
     def assert_sent(
         self, *, to: str | None = None, subject: str | None = None, times: int | None = None

@@ -12,6 +12,9 @@ import pytest
 
 from quorum import Attachment, Message
 from quorum.errors import Rejected, Unavailable
+from quorum.services.mailer.memory import MemoryMailer
+from quorum.services.templates import Templates
+from quorum.settings import MailerSettings
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -40,11 +43,13 @@ class Post:
         return [each.recipients for each in self.server.deliveries]
 
 
-@pytest.fixture(params=["memory", "smtp"])
-def post(request: pytest.FixtureRequest) -> Post:
+@pytest.fixture(params=["memory", "maildir", "smtp"])
+def post(request: pytest.FixtureRequest, tmp_path: Path) -> Post:
     """Give each mailer in turn."""
-    if request.param == "memory":
-        return Post(request.getfixturevalue("twin"), None)
+    if request.param != "smtp":
+        folder = tmp_path / "data" if request.param == "maildir" else None
+        settings = MailerSettings(sender="shop@example.org")
+        return Post(MemoryMailer(settings, Templates(tmp_path), folder), None)
     server = request.getfixturevalue("serve")(enable_SMTPUTF8=True)
     return Post(request.getfixturevalue("connect")(server), server)
 
