@@ -129,7 +129,8 @@ def test_config_works_without_an_application(shop: Path):
 def test_no_report_shows_a_secret(command: str, form: tuple[str, ...]):
     """No report shows a password, a key or the user part of a URL."""
     done = run("quorum", command, *form, **SECRETS)
-    assert done.returncode == 0
+    # The servers of these addresses are down, and health says so.
+    assert done.returncode == (command == "health")
     assert MARKER not in done.stdout + done.stderr
 
 
