@@ -3,6 +3,14 @@
 from importlib.metadata import version as _version
 
 from quorum import mongodb
+from quorum.amazon import (
+    clear_amazon_bucket,
+    delete_amazon_key,
+    exists_amazon_key,
+    get_amazon,
+    get_amazon_bucket,
+    get_amazon_key,
+)
 from quorum.api import drop_mongo_db, get_mongo, get_mongo_db, get_redis, send_mail
 from quorum.app import Quorum, ensure_context, init_app, load, onrun, unload
 from quorum.choice import choose, lazy
@@ -79,8 +87,14 @@ __all__ = [
     "Unsupported",
     "__version__",
     "choose",
+    "clear_amazon_bucket",
+    "delete_amazon_key",
     "drop_mongo_db",
     "ensure_context",
+    "exists_amazon_key",
+    "get_amazon",
+    "get_amazon_bucket",
+    "get_amazon_key",
     "get_app",
     "get_mongo",
     "get_mongo_db",

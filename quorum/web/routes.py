@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import has_request_context, request
 
+from quorum.current import active_app
 from quorum.web import health, storage
 
 if TYPE_CHECKING:
@@ -29,13 +30,23 @@ def add_routes(app: Flask) -> None:
 
 
 def locator(app: Flask, base_url: str | None) -> Callable[[str], str]:
-    """Return what makes a path a URL: under BASE_URL, else under the host of the request.
+    """Return what makes a path of an application a URL.
 
-    Outside of a request, and without BASE_URL, it stays a path.
+    It is under BASE_URL; else where the request came in, SCRIPT_NAME and all; else, outside of a
+    request of this application, under SERVER_NAME. Without that it stays a path, under
+    APPLICATION_ROOT.
     """
 
     def locate(path: str) -> str:
-        root = base_url or (request.root_url if has_request_context() else "")
-        return root.rstrip("/") + path
+        return _root(app, base_url).rstrip("/") + path
 
     return locate
+
+
+def _root(app: Flask, base_url: str | None) -> str:
+    if base_url:
+        return base_url
+    if has_request_context() and active_app() is app:
+        return request.root_url
+    server, root = app.config["SERVER_NAME"], app.config["APPLICATION_ROOT"]
+    return f"{app.config['PREFERRED_URL_SCHEME']}://{server}{root}" if server else str(root)

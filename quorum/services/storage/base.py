@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -15,7 +15,10 @@ Data = bytes | BinaryIO
 
 @dataclass(frozen=True)
 class StoredObject:
-    """What is known of an object without reading it; `size` in bytes, `modified` in UTC."""
+    """What is known of an object without reading it.
+
+    `size` is in bytes, `modified` in UTC and whole seconds, `etag` without its quotes.
+    """
 
     name: str
     size: int
@@ -30,8 +33,9 @@ class Storage(Protocol):
 
     A name is UTF-8 of at most 1,024 bytes (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html),
     its parts between `/`; a name that is empty or absolute, or has an empty part, `.`, `..`, NUL
-    or another control character, is refused with Rejected before anything is sent. An object is
-    whole or not there: a reader never sees half of one, and the last of two writers wins.
+    or another control character, U+FFFE or U+FFFF, is refused with Rejected before anything is
+    sent. An object is whole or not there: a reader never sees half of one, nor the bytes of one
+    with the metadata of another, and the last of two writers wins.
 
     A call takes at most AMAZON_TIMEOUT seconds; one that moves a body, at most that without
     progress. Raises NotFound where there is no object of that name; Unavailable or TimedOut where
@@ -52,13 +56,14 @@ class Storage(Protocol):
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> None:
-        """Store bytes, or what a binary stream holds from where it is, in the place of what was there.
+        """Store bytes, or what a binary stream still holds, in the place of what was there.
 
         The content type is guessed from the name where it is not given. Metadata is text by names
-        of letters, digits, `-`, `_` and `.`, that come back in lower case; both are ASCII, 2 kB in
-        all (https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html). A stream of
-        any size takes little memory, and is not closed. Raises Rejected for text and for a stream
-        of text.
+        of letters, digits, `-`, `_` and `.`, that come back in lower case; both are ASCII, without
+        blanks around them, 2 kB in all
+        (https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html). A stream of
+        any size takes little memory, and is not closed; what reading it raises is raised, and
+        nothing is stored. Raises Rejected for text and for a stream of text.
         """
         ...
 
@@ -105,7 +110,7 @@ class Storage(Protocol):
         ...
 
     def copy(self, source: str, target: str) -> None:
-        """Copy an object, with its content type and metadata, inside the bucket. Raises NotFound."""
+        """Copy an object, with its content type and metadata. Raises NotFound."""
         ...
 
     def url(
@@ -115,8 +120,9 @@ class Storage(Protocol):
 
         `expires_in` is in seconds, at most 7 days
         (https://docs.aws.amazon.com/AmazonS3/latest/userguide/ShareObjectPreSignedURL.html).
-        No request is made: the object need not be there. Raises Rejected for another method or
-        time.
+        No request is made: the object need not be there. That of the embedded twin is served by
+        the application, under BASE_URL or the host of the request (outside of one it is a
+        path). Raises Unsupported where none is loaded, Rejected for another method or time.
         """
         ...
 
@@ -128,5 +134,8 @@ class Storage(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of all connections. A second call is a no-op; a call later raises Unavailable."""
+        """Let go of all connections. A second call is a no-op; any other call raises Unavailable.
+
+        A stream that is open can be read on.
+        """
         ...
