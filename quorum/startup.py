@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import click
-from flask import request, request_started
+from flask import has_request_context, request, request_started
 
 from quorum import graph
 from quorum.errors import ConfigurationError, Problem
@@ -69,7 +69,8 @@ class StartUp:
 
 def _asks_whether_it_lives() -> bool:
     # The answer touches nothing, and is owed while an `onrun` function takes its time.
-    return request.endpoint == "quorum.health" and request.view_args == {"probe": "live"}
+    asked = has_request_context() and request.endpoint == "quorum.health"
+    return asked and request.view_args == {"probe": "live"}
 
 
 on_run: list[Callable[[], Any]] = []

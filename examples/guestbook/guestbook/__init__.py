@@ -1,4 +1,4 @@
-"""A guestbook: visitors sign it, are thanked by mail, and see who signed before."""
+"""A guestbook: visitors sign it, with a picture if they like, and are thanked by mail."""
 
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ CONFIG = Path(__file__).parents[1] / "config"
 def create_app(instance: str | None = None, **config: Any) -> Flask:
     """Make the application of an instance; `config` goes into `app.config`."""
     app = Flask(__name__)
+    # Bytes of a request. Above a picture that is too large, which the form answers more kindly.
+    app.config["MAX_CONTENT_LENGTH"] = 8_000_000
     quorum.init_app(
         app,
         instance=instance,

@@ -4,11 +4,28 @@ from dependency_injector.providers import Provider
 
 import quorum
 from guestbook.entries import Guestbook
+from guestbook.pictures import Pictures
+from guestbook.visits import Visits
 
 
 class GuestbookContainer(quorum.Container):
-    """Adds the guestbook; `mailer`, `settings` and all the others are there already."""
+    """Adds three services; `mailer`, `mongo`, `redis`, `storage` and others are there already."""
+
+    pictures: Provider[Pictures] = quorum.ThreadSafeSingleton(
+        Pictures,
+        quorum.Container.settings.provided.guestbook,
+        storage=quorum.Container.storage,
+    )
 
     guestbook: Provider[Guestbook] = quorum.ThreadSafeSingleton(
-        Guestbook, quorum.Container.settings.provided.guestbook
+        Guestbook,
+        quorum.Container.settings.provided.guestbook,
+        mongo=quorum.Container.mongo,
+        pictures=pictures,
+    )
+
+    visits: Provider[Visits] = quorum.ThreadSafeSingleton(
+        Visits,
+        quorum.Container.redis,
+        name=quorum.Container.settings.provided.name,
     )

@@ -1,39 +1,87 @@
-"""The guestbook: who signed it, and with which words."""
+"""The guestbook: who signed it, with which words and which picture."""
 
-from collections import deque
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from threading import Lock
+from typing import Any
 
+from pymongo import DESCENDING, IndexModel, timeout
+from pymongo.collection import Collection
+from pymongo.errors import DuplicateKeyError, PyMongoError
+
+from guestbook.pictures import Pictures
 from guestbook.settings import GuestbookGroup
+from quorum import Mongo, ServiceError
+
+logger = logging.getLogger(__name__)
+
+# Calls on pymongo's own objects raise its own errors; those of Quorum's verbs are ServiceErrors.
+CLOSED = (PyMongoError, ServiceError)
+"""What is raised where the book cannot be opened."""
+
+NEWEST_FIRST = [("at", DESCENDING), ("_id", DESCENDING)]
+INDEXES = [IndexModel(NEWEST_FIRST), IndexModel("form", unique=True)]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What one visitor wrote, and when."""
+    """What one visitor wrote, when, and the name of the picture if there is one."""
 
     name: str
     message: str
     at: datetime
+    picture: str | None = None
 
 
 class Guestbook:
-    """Keeps the newest entries in memory; one serves all threads."""
+    """Keeps the newest entries in MongoDB; many threads and processes may share one book."""
 
-    def __init__(self, settings: GuestbookGroup) -> None:
+    def __init__(self, settings: GuestbookGroup, mongo: Mongo, pictures: Pictures) -> None:
         self.title = settings.title
         self.owner = settings.owner
-        self._entries: deque[Entry] = deque(maxlen=settings.keep)
-        self._lock = Lock()
+        self._keep = settings.keep
+        self._mongo = mongo
+        self._pictures = pictures
+        self._indexed = False
 
-    def sign(self, name: str, message: str) -> Entry:
-        """Add an entry; where the book is full, the oldest one goes."""
-        entry = Entry(name, message, datetime.now(UTC))
-        with self._lock:
-            self._entries.appendleft(entry)
-        return entry
+    def sign(self, name: str, message: str, form: str, picture: str | None = None) -> bool:
+        """Add an entry, and tell whether it is new: one `form` makes one entry, sent however often.
+
+        Whoever gets an error may therefore try again, also where the first try did arrive.
+        """
+        entry = {"name": name, "message": message, "at": datetime.now(UTC), "form": form}
+        try:
+            self._entries().insert_one(entry | {"picture": picture})
+        except DuplicateKeyError:
+            return False
+        return True
 
     def entries(self) -> list[Entry]:
         """Return the entries, the newest first."""
-        with self._lock:
-            return list(self._entries)
+        found = self._entries().find().sort(NEWEST_FIRST).limit(self._keep)
+        return [Entry(each["name"], each["message"], each["at"], each["picture"]) for each in found]
+
+    def trim(self) -> None:
+        """Let the oldest entries go where the book is over-full, each with its picture."""
+        try:
+            # Seconds. Nobody who has signed should wait for this for longer.
+            with timeout(1):
+                self._trim()
+        except CLOSED as error:
+            logger.warning("old entries stay until somebody signs again: %s", error)
+
+    def _trim(self) -> None:
+        entries = self._entries()
+        for old in entries.find({}, {"picture": True}).sort(NEWEST_FIRST).skip(self._keep):
+            # The picture first: where this fails, the entry still leads to it the next time.
+            if old["picture"]:
+                self._pictures.delete(old["picture"])
+            entries.delete_one({"_id": old["_id"]})
+
+    def _entries(self) -> Collection[dict[str, Any]]:
+        entries = self._mongo.collection("entries")
+        # At first use: a constructor must not wait for a server. Twice does no harm.
+        if not self._indexed:
+            entries.create_indexes(INDEXES)
+            self._indexed = True
+        return entries

@@ -11,6 +11,9 @@ class GuestbookGroup(quorum.Group):
     title: str = Field(default="Guestbook", description="Heading of the page")
     owner: str | None = Field(default=None, description="Address that answers to the mail reach")
     keep: int = Field(default=200, ge=1, description="Entries that are kept; the oldest go first")
+    picture_size: int = Field(
+        default=2_000_000, ge=1, description="Bytes that a picture may have at most"
+    )
 
 
 class GuestbookSettings(quorum.Settings):

@@ -5,10 +5,13 @@ from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from guestbook.containers import GuestbookContainer
-from guestbook.entries import Guestbook
+from guestbook.entries import CLOSED, Guestbook
 from guestbook.forms import SignForm
+from guestbook.pictures import Pictures
+from guestbook.visits import Visits
 from quorum import Mailer, Provide, ServiceError, Settings, inject
 
 pages = Blueprint("pages", __name__)
@@ -19,33 +22,91 @@ logger = logging.getLogger(__name__)
 @inject
 def for_templates(
     guestbook: Guestbook = Provide[GuestbookContainer.guestbook],
+    pictures: Pictures = Provide[GuestbookContainer.pictures],
     settings: Settings = Provide[GuestbookContainer.settings],
 ) -> dict[str, Any]:
     """Let every template, of the page and of mail, use these."""
-    return {"guestbook": guestbook, "settings": settings}
+    return {"guestbook": guestbook, "pictures": pictures, "settings": settings}
 
 
 @pages.get("/")
-def index() -> str:
-    """Show the form and the entries; `mail` in the URL says what became of a visitor's mail."""
-    return render_template("index.html", form=SignForm(), errors={}, mail=request.args.get("mail"))
+def index() -> ResponseReturnValue:
+    """Show the form and the entries; the URL says what became of what a visitor sent."""
+    return show(SignForm(), {})
 
 
 @pages.post("/")
 @inject
 def sign(
     guestbook: Guestbook = Provide[GuestbookContainer.guestbook],
+    pictures: Pictures = Provide[GuestbookContainer.pictures],
     mailer: Mailer = Provide[GuestbookContainer.mailer],
 ) -> ResponseReturnValue:
     """Add an entry and thank for it, or show the form again with what is wrong."""
-    form = SignForm.read(request.form)
-    errors = form.errors()
+    form = SignForm.read(request.form, request.files)
+    errors = form.errors(pictures.limit)
     if errors:
-        return render_template("index.html", form=form, errors=errors), 422
-    guestbook.sign(form.name, form.message)
+        return show(form, errors, status=422)
+    picture, kept = add(form, pictures)
+    try:
+        new = guestbook.sign(form.name, form.message, form.key, picture)
+    except CLOSED as error:
+        # The picture stays: the entry may have been written though no answer came.
+        logger.warning("an entry could not be written: %s", error)
+        return closed(form, {})
+    if not new:
+        if picture:
+            pictures.discard(picture)
+        return redirect(url_for("pages.index", signed="before"), code=303)
+    if kept != "failed":
+        # Who waited for a storage that is down does not wait for it again.
+        guestbook.trim()
     mail = thank(form, guestbook, mailer) if form.email else "none"
     # After a redirect, loading the page again does not sign again.
-    return redirect(url_for("pages.index", mail=mail), code=303)
+    return redirect(url_for("pages.index", signed="now", picture=kept, mail=mail), code=303)
+
+
+@inject
+def show(
+    form: SignForm,
+    errors: dict[str, str],
+    status: int = 200,
+    guestbook: Guestbook = Provide[GuestbookContainer.guestbook],
+    visits: Visits = Provide[GuestbookContainer.visits],
+) -> ResponseReturnValue:
+    """Answer with the page, and count the visit."""
+    try:
+        entries = guestbook.entries()
+    except CLOSED as error:
+        logger.warning("the entries could not be read: %s", error)
+        return closed(form, errors)
+    page = render_template(
+        "index.html", form=form, errors=errors, entries=entries, visits=visits.count()
+    )
+    return page, status
+
+
+def closed(form: SignForm, errors: dict[str, str]) -> ResponseReturnValue:
+    """Answer that the book cannot be opened now, with the form as it was typed."""
+    page = render_template("index.html", form=form, errors=errors, entries=None, visits=None)
+    return page, 503, {"Retry-After": "10"}
+
+
+@pages.errorhandler(RequestEntityTooLarge)
+def too_large(_: RequestEntityTooLarge) -> ResponseReturnValue:
+    """Answer to more than MAX_CONTENT_LENGTH, of which nothing was read: not even the form."""
+    return render_template("too_large.html"), 413
+
+
+def add(form: SignForm, pictures: Pictures) -> tuple[str | None, str]:
+    """Keep the picture; say its name, and whether it is "kept", "failed" or there is "none"."""
+    if not form.picture:
+        return None, "none"
+    try:
+        return pictures.add(form.picture), "kept"
+    except ServiceError as error:
+        logger.warning("a picture could not be kept: %s", error)
+        return None, "failed"
 
 
 def thank(form: SignForm, guestbook: Guestbook, mailer: Mailer) -> str:

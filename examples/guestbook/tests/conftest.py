@@ -1,4 +1,4 @@
-"""What the tests share: the application of the profile `testing`, and a visitor's browser."""
+"""What the tests share: the application under test, a visitor's browser, a picture."""
 
 from collections.abc import Iterator
 
@@ -8,6 +8,12 @@ from flask.testing import FlaskClient
 from guestbook import create_app
 
 import quorum
+
+DOT = (
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
+    "0000000c49444154789c63d8ea220d0002c6011593b9dbd50000000049454e44ae426082"
+)
+"""One pixel, as a PNG file."""
 
 
 @pytest.fixture
@@ -22,3 +28,9 @@ def app() -> Iterator[Flask]:
 def client(app: Flask) -> FlaskClient:
     """A visitor's browser."""
     return app.test_client()
+
+
+@pytest.fixture
+def picture() -> bytes:
+    """A small picture."""
+    return bytes.fromhex(DOT)

@@ -75,3 +75,10 @@ def test_costs_no_entry(client: FlaskClient, quorum_fakes: Fakes) -> None:
     page = client.post("/", data=ANA, follow_redirects=True)
     assert "our mail to you could not be sent" in page.text
     assert "What a lovely idea." in page.text
+
+
+def test_comes_once(client: FlaskClient, quorum_fakes: Fakes) -> None:
+    """Who sends the same form twice is thanked once."""
+    for _ in range(2):
+        client.post("/", data=ANA | {"ticket": "abc"})
+    quorum_fakes.mailer.assert_sent(to="ana@example.org", times=1)

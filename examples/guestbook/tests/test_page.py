@@ -1,5 +1,7 @@
 """The page, as a visitor meets it."""
 
+import re
+
 import pytest
 from flask.testing import FlaskClient
 
@@ -89,6 +91,49 @@ def test_counts_a_line_break_once(client: FlaskClient) -> None:
     """A message as long as the browser allowed is taken, though a browser sends CR LF."""
     page = client.post("/", data=ANA | {"message": "\r\n".join("a" * 500) + "a"})
     assert page.status_code < 400
+
+
+def ticket_of(page: str) -> str:
+    """Return the hidden field of the form on a page."""
+    (ticket,) = re.findall('name="ticket" value="([^"]+)"', page)
+    return str(ticket)
+
+
+def test_takes_a_form_once(client: FlaskClient) -> None:
+    """A form that is sent twice, as by a double click, makes one entry."""
+    form = ANA | {"ticket": ticket_of(client.get("/").text)}
+    client.post("/", data=form)
+    page = client.post("/", data=form, follow_redirects=True).text
+    assert page.count("What a lovely idea.") == 1
+    assert "Your entry was in the book already." in page
+
+
+def test_takes_other_words_as_another_entry(client: FlaskClient) -> None:
+    """Who goes back in the browser and writes something else has written a second entry."""
+    form = ANA | {"ticket": ticket_of(client.get("/").text)}
+    client.post("/", data=form)
+    page = client.post("/", data=form | {"message": "One more."}, follow_redirects=True).text
+    assert page.count('<li class="entry">') == 2
+
+
+@pytest.mark.parametrize("ticket", ["", "a" * 1000])
+def test_needs_no_ticket(client: FlaskClient, ticket: str) -> None:
+    """Who sends no ticket, or one that is none of ours, signs all the same."""
+    for _ in range(2):
+        page = client.post("/", data=ANA | {"ticket": ticket}, follow_redirects=True).text
+    assert page.count('<li class="entry">') == 2
+
+
+def test_keeps_its_ticket_until_all_is_right(client: FlaskClient) -> None:
+    """A form that is shown again is the same form."""
+    ticket = ticket_of(client.get("/").text)
+    again = client.post("/", data=ANA | {"name": "", "ticket": ticket}).text
+    assert ticket_of(again) == ticket
+
+
+def test_has_another_ticket_for_everybody(client: FlaskClient) -> None:
+    """No two pages have the same form."""
+    assert ticket_of(client.get("/").text) != ticket_of(client.get("/").text)
 
 
 def test_has_the_title_that_is_set(client: FlaskClient) -> None:

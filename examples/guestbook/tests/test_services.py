@@ -1,66 +1,53 @@
 """The services of the application."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 from flask import Flask
 from guestbook import create_app
-from guestbook.entries import Guestbook
-from guestbook.settings import GuestbookGroup
 
 import quorum
 
 
-def test_keeps_the_newest() -> None:
-    """A full book lets the oldest entry go."""
-    book = Guestbook(GuestbookGroup(keep=2))
-    for name in ("Ana", "Ben", "Cid"):
-        book.sign(name, "Hello")
-    assert [entry.name for entry in book.entries()] == ["Cid", "Ben"]
+@pytest.mark.parametrize("noun", ["guestbook", "pictures", "visits"])
+def test_are_one_each_for_the_application(app: Flask, noun: str) -> None:
+    """The container gives every view the same service."""
+    service = getattr(app.extensions["quorum"], noun)
+    assert service() is service()
 
 
-def test_loses_no_entry_to_threads() -> None:
-    """Visitors who sign at the same time are all in the book."""
-    book = Guestbook(GuestbookGroup(keep=1000))
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda number: book.sign(str(number), "Hello"), range(1000)))
-    assert {entry.name for entry in book.entries()} == {str(number) for number in range(1000)}
-
-
-def test_knows_when() -> None:
-    """An entry has the moment at which it was signed, in UTC."""
-    entry = Guestbook(GuestbookGroup()).sign("Ana", "Hello")
-    assert str(entry.at.tzinfo) == "UTC"
-
-
-def test_is_one_for_the_application(app: Flask) -> None:
-    """The container gives every view the same book."""
-    container = app.extensions["quorum"]
-    assert container.guestbook() is container.guestbook()
-
-
-def test_is_another_for_another_application(app: Flask) -> None:
-    """Two applications of the factory have two books."""
+def test_are_others_for_another_application(app: Flask) -> None:
+    """Two applications of the factory, with nothing configured, have two books."""
     other = create_app("testing")
-    assert other.extensions["quorum"].guestbook() is not app.extensions["quorum"].guestbook()
+    other.extensions["quorum"].guestbook().sign("Ana", "Hello", "form")
+    assert app.extensions["quorum"].guestbook().entries() == []
     quorum.unload(other)
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
-    [("", "<strong>embedded twin</strong>"), ("smtp://mail.example.org", "<strong>smtp</strong>")],
+    ("variable", "value", "said"),
+    [
+        ("SMTP_URL", "smtp://mail.example.org", "Mailer, <strong>smtp</strong>"),
+        ("SMTP_URL", "", "Mailer, <strong>embedded twin</strong>"),
+        ("MONGO_URL", "", "Mongo, <strong>embedded twin</strong>"),
+        ("REDIS_URL", "", "Redis, <strong>embedded twin</strong>"),
+        ("AMAZON_BUCKET", "pictures", "Storage, <strong>s3</strong>"),
+        ("AMAZON_BUCKET", "", "Storage, <strong>embedded twin</strong>"),
+    ],
 )
-def test_are_named_on_the_page(monkeypatch: pytest.MonkeyPatch, url: str, said: str) -> None:
-    """The foot of the page says what sends the mail."""
-    monkeypatch.setenv("SMTP_URL", url)
-    monkeypatch.delenv("SMTP_HOST", raising=False)
+def test_are_named_on_the_page(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
+) -> None:
+    """The foot of the page says what serves it."""
+    monkeypatch.setenv(variable, value)
     app = create_app("testing")
     assert said in app.test_client().get("/").text
     quorum.unload(app)
 
 
-def test_refuse_a_setting_that_makes_no_sense(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("variable", ["GUESTBOOK_KEEP", "GUESTBOOK_PICTURE_SIZE"])
+def test_refuse_a_setting_that_makes_no_sense(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
     """A book that keeps nothing is refused before it is opened, by the name of the setting."""
-    monkeypatch.setenv("GUESTBOOK_KEEP", "0")
-    with pytest.raises(quorum.ConfigurationError, match="GUESTBOOK_KEEP"):
+    monkeypatch.setenv(variable, "0")
+    with pytest.raises(quorum.ConfigurationError, match=variable):
         create_app("testing")
