@@ -223,3 +223,49 @@ def test_our_own_user_keeps_our_password(smtp: AnyPort):
     with pytest.raises(Rejected, match="STARTTLS"):
         quorum.send_mail(receivers=["ana@example.org"], data="Hello", username="ana")
     assert smtp.handler.envelopes == []
+
+
+# MongoDB and Redis.
+
+
+def test_the_clients_are_those_of_the_loaded_application():
+    """`get_mongo`, `get_mongo_db` and `get_redis` give what its services hand out."""
+    app = quorum.load(name="shop")
+    assert quorum.get_mongo() is app.container.mongo().client
+    assert quorum.get_mongo_db() == app.container.mongo().database
+    assert quorum.get_redis() is app.container.redis().client
+
+
+def test_the_database_is_named_by_load():
+    """`load(mongo_database=…)` names it where nothing else does."""
+    quorum.load(name="shop", mongo_database="stock")
+    assert quorum.get_mongo_db().name == "stock"
+
+
+def test_dropping_the_database_leaves_its_system():
+    """Every collection goes, but those named system.*."""
+    quorum.load(name="shop")
+    database = quorum.get_mongo_db()
+    for name in ("orders", "system.users", "systems"):
+        database[name].insert_one({"a": 1})
+    quorum.drop_mongo_db()
+    assert database["system.users"].count_documents({}) == 1
+    assert database["orders"].count_documents({}) == 0
+    assert database["systems"].count_documents({}) == 0
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        quorum.get_mongo,
+        quorum.get_mongo_db,
+        quorum.drop_mongo_db,
+        quorum.get_redis,
+        quorum.mongodb.get_connection,
+        quorum.mongodb.get_db,
+    ],
+)
+def test_without_an_application_there_is_no_client(function):
+    """The error says how to repair it."""
+    with pytest.raises(NotLoaded, match=r"quorum\.load"):
+        function()
