@@ -21,24 +21,31 @@ class Proxy:
     `latency`: seconds that each piece of an answer waits. `stalled`: connections are accepted and
     kept, and nothing passes either way, as with a half-open one. `refused`: nobody listens.
     `swallowing`: questions go through, answers do not. `cut_after`: a connection is reset after
-    that many bytes of answer; `cut_request_after`: of question. `lost` counts down: that many
-    times an answer is swallowed and its connection reset.
+    that many bytes of answer; `cut_request_after`: of question; `cuts`: that many times, None
+    for each. `stall_after` and `stall_request_after`: everything is stalled after that many bytes.
+    `pace`: bytes a second that pass. `lost` counts down: that many times an answer is swallowed
+    and its connection reset. With a `buffer` in bytes the proxy takes no more than that ahead.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, buffer: int | None = None) -> None:
         self._server_port = port
+        self._buffer = buffer
         self.latency = 0.0
         self.stalled = False
         self.swallowing = False
         self.cut_after: int | None = None
         self.cut_request_after: int | None = None
+        self.cuts: int | None = None
+        self.stall_after: int | None = None
+        self.stall_request_after: int | None = None
+        self.pace: float | None = None
         self.lost = 0
         self.connections = 0
         self._refused = False
         self._pairs: set[tuple[socket.socket, socket.socket]] = set()
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._listening = socket.create_server((LOCAL, 0))
+        self._listening = self._listen(0)
         self.port: int = self._listening.getsockname()[1]
         self._threads: list[threading.Thread] = []
 
@@ -65,14 +72,15 @@ class Proxy:
             self._listening.close()
             self.reset()
         else:
-            self._listening = socket.create_server((LOCAL, self.port))
+            self._listening = self._listen(self.port)
             self._run(self._accept)
 
     def heal(self) -> None:
         """Take every fault away; what is stalled goes on where it was."""
         self.latency = 0.0
         self.stalled = self.swallowing = False
-        self.cut_after = self.cut_request_after = None
+        self.cut_after = self.cut_request_after = self.cuts = None
+        self.stall_after = self.stall_request_after = self.pace = None
         self.lost = 0
         if self._refused:
             self.refused = False
@@ -83,6 +91,12 @@ class Proxy:
             pairs = list(self._pairs)
         for pair in pairs:
             self._cut(pair)
+
+    def _listen(self, port: int) -> socket.socket:
+        listening = socket.create_server((LOCAL, port))
+        if self._buffer is not None:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._buffer)
+        return listening
 
     def _run(self, target: object, *args: object) -> None:
         thread = threading.Thread(target=target, args=args, daemon=True)  # type: ignore[arg-type]
@@ -159,11 +173,18 @@ class Proxy:
         while self.stalled and not self._closing.is_set():
             time.sleep(0.01)
         limit = self.cut_request_after if question else self.cut_after
-        if limit is not None and sent[source] + len(data) > limit:
+        if limit is not None and sent[source] + len(data) > limit and self.cuts != 0:
+            if self.cuts is not None:
+                self.cuts -= 1
             target.sendall(data[: max(0, limit - sent[source])])
             return False
         target.sendall(data)
         sent[source] += len(data)
+        limit = self.stall_request_after if question else self.stall_after
+        if limit is not None and sent[source] > limit:
+            self.stalled = True
+        if self.pace:
+            time.sleep(len(data) / self.pace)
         return True
 
     def _cut(self, pair: tuple[socket.socket, socket.socket]) -> None:

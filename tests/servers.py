@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import signal
 import socket
@@ -28,9 +29,14 @@ INSTALLED = {
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.create_server((LOCAL, 0)) as listening:
-        port: int = listening.getsockname()[1]
+    """Return a port that nobody listens on now, nor is given by the system while it is free."""
+    while True:
+        # Below the range from which Linux gives ports: a server that restarts finds it free.
+        port = random.randint(20000, 32000)
+        try:
+            socket.create_server((LOCAL, port)).close()
+        except OSError:
+            continue
         return port
 
 

@@ -16,9 +16,9 @@ from quorum import (
     Settings,
     ThreadSafeSingleton,
     choose,
+    graph,
     lazy,
 )
-from quorum import graph
 from quorum.services.mailer.memory import MemoryMailer
 from quorum.services.mailer.smtp import SmtpMailer
 from quorum.testing import fakes

@@ -356,7 +356,7 @@ def test_a_mongo_url_that_confirms_nothing_or_waits_for_ever_is_refused(
     """The error names the option, and not the password."""
     monkeypatch.setenv("MONGO_URL", f"mongodb://u:hunter2@h/?{option}")
 
-    with pytest.raises(ConfigurationError, match="must not hold (w=0|timeoutMS=0)") as caught:
+    with pytest.raises(ConfigurationError, match=r"must not hold (w=0|timeoutMS=0)") as caught:
         Settings()
 
     assert "hunter2" not in str(caught.value)

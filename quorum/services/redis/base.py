@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Lock(Protocol):
-    """A lock that one holder has at a time, for as long as the `with` block runs.
+    """A lock that one holder has at a time, for as long as the `with` block runs; not re-entrant.
 
     It is renewed from a thread, so `expires_in` bounds only how long others wait when the holder
     dies. It cannot be held for ever by right: a holder that was stopped, or cut off from the
@@ -29,7 +29,11 @@ class Lock(Protocol):
         ...
 
     def __enter__(self) -> Self:
-        """Wait for the lock, and hold it. Raises TimedOut if others hold it for too long."""
+        """Wait for the lock, and hold it.
+
+        Raises TimedOut if others hold it for too long, and Unavailable, TimedOut or Rejected if
+        the server cannot be asked.
+        """
         ...
 
     def __exit__(
@@ -46,12 +50,16 @@ class Redis(Protocol):
     """Hands out redis-py's own client, set up to be bounded, pooled and fork-safe.
 
     What is called on the client raises redis-py's own errors, unchanged:
-    https://redis.readthedocs.io/en/stable/exceptions.html. A command takes at most
-    REDIS_TIMEOUT seconds in all, the wait for a free connection included, and is never sent
-    twice by itself: after a ConnectionError or TimeoutError its outcome is unknown. A command
+    https://redis.readthedocs.io/en/stable/exceptions.html. A command, or a pipeline, takes at most
+    REDIS_TIMEOUT seconds in all, the wait for a free connection included (one of more than
+    64 KiB: at most that without 64 KiB of progress), and is never sent twice by itself: after a
+    ConnectionError or TimeoutError its outcome is unknown, also that of a `transaction`. A command
     that would block for longer than the connection waits (`blpop`, `xread(block=…)`), or for ever,
-    is refused with Rejected. Publish/subscribe gives each message at most once, and loses what is
-    published while a subscriber is away; streams and `blmove` to a list of work in progress do not.
+    is refused with Rejected, and so are `client.client()` and `client.monitor()`.
+
+    Publish/subscribe gives each message at most once, and loses what is published while a
+    subscriber is away: it comes back by itself, and the log of `quorum.redis` says so. Streams, and
+    `blmove` to a list of work in progress, lose nothing.
     """
 
     @property

@@ -12,8 +12,8 @@ import pytest
 
 from quorum import Container, Settings
 from quorum.errors import Rejected, TimedOut, Unavailable
+from quorum.services import sockets
 from quorum.services.deadline import Deadline
-from quorum.services.mailer.smtp import sockets
 from tests.services.mailer.servers import mail, wait_until
 
 

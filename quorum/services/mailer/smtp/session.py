@@ -12,8 +12,8 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from quorum.services import sockets
 from quorum.services.deadline import Deadline
-from quorum.services.mailer.smtp import sockets
 from quorum.services.mailer.smtp.credentials import answer_to, first_line, mechanism
 
 if TYPE_CHECKING:

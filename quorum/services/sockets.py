@@ -86,7 +86,7 @@ def _resolve(host: str, port: int, deadline: Deadline) -> list[Any]:
         except UnicodeError as error:
             failures.append(OSError(f"{host!r} is not a host name: {error}"))
 
-    thread = threading.Thread(target=resolve, name="quorum-mailer-resolve", daemon=True)
+    thread = threading.Thread(target=resolve, name="quorum-resolve", daemon=True)
     thread.start()
     thread.join(deadline.remaining())
     if thread.is_alive():
