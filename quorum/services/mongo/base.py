@@ -17,16 +17,21 @@ class Mongo(Protocol):
 
     What is called on the client, a database or a collection raises pymongo's own errors,
     unchanged: https://pymongo.readthedocs.io/en/stable/api/pymongo/errors.html. A call takes at
-    most MONGO_TIMEOUT seconds in all, the choice of a server and repetitions included; a write
-    that returned was acknowledged by a majority. pymongo repeats once what is idempotent on the
-    server's side (reads, single writes); a write of several documents whose answer was lost
-    raises AutoReconnect or NetworkTimeout, and then the outcome is unknown: part or all of it may
-    have been done. Moments are aware UTC datetimes, both ways.
+    most MONGO_TIMEOUT seconds in all, the choice of a server and repetitions included; a block
+    `with pymongo.timeout(60):` gives those in it another limit. A write that returned was
+    acknowledged by a majority, from the disk. Within its limit pymongo repeats what the server
+    knows again (reads, single writes); a write of several documents whose answer was lost raises
+    AutoReconnect or NetworkTimeout, and then the outcome is unknown: part or all of it may have
+    been done. Moments are aware UTC datetimes, both ways.
     """
 
     @property
     def client(self) -> MongoClient[Document]:
-        """The client of this process. Raises Unavailable if the service is closed."""
+        """The client of this process.
+
+        Raises Unavailable if the service is closed, ConfigurationError for a URL that the driver
+        refuses.
+        """
         ...
 
     @property

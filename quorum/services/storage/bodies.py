@@ -1,12 +1,8 @@
-"""The bytes of an object: what is taken for them, and how a file gets them whole."""
+"""The bytes of an object: what is taken for them."""
 
 from __future__ import annotations
 
 import io
-import os
-import secrets
-from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from quorum.errors import Rejected
@@ -67,21 +63,3 @@ def _no_bytes(data: object) -> Rejected:
         f"an object is bytes or a binary stream, not {type(data).__name__}; encode text, open "
         "files with 'rb'",
     )
-
-
-@contextmanager
-def replacing(path: str | Path) -> Iterator[BinaryIO]:
-    """Give a new file that takes the place of `path` as the block ends; if it raises, none does.
-
-    Raises OSError where it cannot be written.
-    """
-    path = Path(path)
-    temporary = path.parent / f".quorum-{secrets.token_hex(8)}"
-    try:
-        with temporary.open("xb") as file:
-            yield file
-        os.replace(temporary, path)  # noqa: PTH105 - `Path.replace` says nothing more
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
 from quorum.errors import NotFound, Rejected, Unavailable
 from quorum.services.counts import Counts
-from quorum.services.storage.bodies import CHUNK, check_data, replacing
+from quorum.services.files import replacing
+from quorum.services.storage.bodies import CHUNK, check_data
 from quorum.services.storage.headers import content_type_of, metadata_of
 from quorum.services.storage.names import check_name, check_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from quorum.services.storage.base import Data, StoredObject
     from quorum.settings import StorageSettings
@@ -115,7 +116,7 @@ class CheckedStorage(ABC):
             return self.read(name)
 
     def download(self, name: str, path: str | Path) -> None:
-        with self._call(name), replacing(path) as file:
+        with self._call(name), replacing(Path(path), mode=0o666, durable=False) as file:
             self.fetch(name, file)
 
     def exists(self, name: str) -> bool:

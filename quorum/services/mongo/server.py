@@ -1,0 +1,121 @@
+"""MongoDB over pymongo: one bounded, confirming client per process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pymongo
+from pymongo.errors import PyMongoError
+
+from quorum.forks import PerProcess
+from quorum.services.client import ClientService
+from quorum.services.deadline import Deadline
+from quorum.services.mongo.commands import CommandCounts
+from quorum.services.mongo.failures import explain, explain_url
+from quorum.services.mongo.names import check_collection, check_database
+from quorum.services.mongo.options import client_options
+
+if TYPE_CHECKING:
+    from pymongo import MongoClient
+    from pymongo.collection import Collection
+    from pymongo.database import Database
+
+    from quorum.services.mongo.base import Document
+    from quorum.settings import MongoSettings
+
+_PING_SECONDS = 0.75
+# The driver looks for a server by half seconds: a longer limit would be a whole one.
+_SELECTION_SECONDS = 0.45
+_CLOSE_SECONDS = 1.0
+_COLLECTIONS = 1000
+
+
+class _Connected(NamedTuple):
+    client: MongoClient[Document]
+    database: Database[Document]
+    collections: dict[str, Collection[Document]]
+    """Those that were asked for; to build one anew for each call would be felt."""
+
+
+class ServerMongo(ClientService):
+    """Speaks to the servers of MONGO_URL, whose options hold where they break no promise.
+
+    So a shorter time limit in the URL holds and a longer one does not; a `w` of a number is
+    raised to a majority.
+    """
+
+    noun = "mongo"
+
+    def __init__(self, settings: MongoSettings, *, database: str) -> None:
+        super().__init__()
+        self.counts = CommandCounts()
+        self._settings = settings
+        self._name = check_database(database)
+        self._connected = PerProcess(self._connect)
+
+    @property
+    def client(self) -> MongoClient[Document]:
+        return self._open().client
+
+    @property
+    def database(self) -> Database[Document]:
+        return self._open().database
+
+    def collection(self, name: str) -> Collection[Document]:
+        check_collection(self._name, name)
+        connected = self._open()
+        found = connected.collections.get(name)
+        if found is None:
+            # An application that names them after its visitors must not fill the memory.
+            if len(connected.collections) >= _COLLECTIONS:
+                connected.collections.clear()
+            found = connected.collections[name] = connected.database[name]
+        return found
+
+    def ping(self) -> None:
+        client = self.client
+        deadline = Deadline(min(_PING_SECONDS, self._settings.timeout))
+        try:
+            with pymongo.timeout(min(_SELECTION_SECONDS, self._settings.timeout)):
+                # Asked for what it needs a server for, which must be one that takes writes.
+                _ = client.is_primary
+            with pymongo.timeout(deadline.remaining()):
+                client.admin.command("ping")
+        except (PyMongoError, TimeoutError) as error:
+            self._check_open()
+            raise explain(error, client, self._place) from error
+
+    def close(self) -> None:
+        super().close()
+        connected = self._connected.built
+        if connected is not None:
+            # It says goodbye, and a server that hangs must not hold that up.
+            with pymongo.timeout(_CLOSE_SECONDS):
+                connected.client.close()
+
+    @property
+    def _place(self) -> str:
+        return self._settings.public_address or "MongoDB"
+
+    def _open(self) -> _Connected:
+        self._check_open()
+        connected = self._connected.get()
+        if self._closed:
+            # By another thread, which may have come before there was anything to close.
+            self.close()
+            self._check_open()
+        return connected
+
+    def _connect(self) -> _Connected:
+        url = self._settings.url.get_secret_value() if self._settings.url else "mongodb://localhost"
+        try:
+            options: dict[str, Any] = client_options(url, self._settings.timeout, self._name)
+            client: MongoClient[Document] = pymongo.MongoClient(
+                url, event_listeners=[self.counts], **options
+            )
+        except (PyMongoError, ValueError, TypeError) as error:
+            refusal = explain_url(error, url)
+        else:
+            return _Connected(client, client[self._name], {})
+        # Raised out here and without the driver's error, which may repeat a part of the URL.
+        raise refusal
