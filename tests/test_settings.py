@@ -362,6 +362,22 @@ def test_a_mongo_url_that_confirms_nothing_or_waits_for_ever_is_refused(
     assert "hunter2" not in str(caught.value)
 
 
+# The keys of the storage.
+
+
+@pytest.mark.parametrize("name", ["AMAZON_ID", "AMAZON_SECRET"])
+def test_half_of_the_keys_is_refused(monkeypatch: pytest.MonkeyPatch, name: str):
+    """A bucket has both keys or, for those of the machine, neither."""
+    monkeypatch.setenv("AMAZON_BUCKET", "shop")
+    assert Settings().storage.driver == "s3"
+    monkeypatch.setenv(name, "marker-value")
+
+    with pytest.raises(ConfigurationError, match="both AMAZON_ID and AMAZON_SECRET") as caught:
+        Settings()
+
+    assert "marker-value" not in str(caught.value)
+
+
 # Arguments.
 
 

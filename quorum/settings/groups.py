@@ -6,7 +6,7 @@ Annotations are no strings here: pydantic would compile each of them, a third of
 from typing import Annotated, ClassVar, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo
 
 from quorum.profiles.urls import AmqpUrl, Host, HttpUrl, MongoUrl, RedisUrl, SecretUrl
 from quorum.profiles.variables import Names
@@ -81,6 +81,12 @@ class AmqpSettings(UrlGroup):
     timeout: Seconds = Field(default=5.0, description="Seconds that one publish may take in all")
 
 
+def _with_both_keys(bucket: str, info: ValidationInfo) -> str:
+    if (info.data.get("id") is None) != (info.data.get("secret") is None):
+        raise ValueError("needs both AMAZON_ID and AMAZON_SECRET, or neither")
+    return bucket
+
+
 class StorageSettings(Group):
     """The bucket of an S3-compatible store."""
 
@@ -90,7 +96,9 @@ class StorageSettings(Group):
 
     id: SecretStr | None = Field(default=None, description="Access key id")
     secret: SecretStr | None = Field(default=None, description="Secret access key")
-    bucket: str | None = Field(default=None, description="Bucket")
+    bucket: Annotated[str, AfterValidator(_with_both_keys)] | None = Field(
+        default=None, description="Bucket"
+    )
     region: str | None = Field(default=None, description="Region")
     endpoint: HttpUrl | None = Field(default=None, description="URL of an S3-compatible server")
     timeout: Seconds = Field(

@@ -103,15 +103,6 @@ def test_no_client_is_built_before_it_is_needed(connect: Any) -> None:
     assert storage._client.built is None
 
 
-@pytest.mark.parametrize(("given", "missing"), [("id", "SECRET"), ("secret", "ID")])
-def test_half_of_the_keys_is_a_configuration_error(given: str, missing: str) -> None:
-    """An id needs its secret, and the other way; the error names what to set."""
-    settings = StorageSettings(bucket="bucket", **{given: "marker-value"})
-    with pytest.raises(ConfigurationError, match=f"set AMAZON_{missing}") as caught:
-        S3Storage(settings)
-    assert "marker-value" not in str(caught.value)
-
-
 def test_no_bucket_is_a_configuration_error() -> None:
     """It says what to set."""
     with pytest.raises(ConfigurationError, match="set AMAZON_BUCKET"):

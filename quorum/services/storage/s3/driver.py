@@ -52,8 +52,11 @@ class S3Storage(CheckedStorage):
 
     def __init__(self, settings: StorageSettings) -> None:
         super().__init__(settings)
-        _check(settings)
-        self._bucket = settings.bucket or ""
+        if not settings.bucket:
+            raise ConfigurationError(
+                [Problem("storage.bucket", "is needed", names=settings.address_names)]
+            )
+        self._bucket = settings.bucket
         self._explainer = Explainer(self._bucket, settings.endpoint or "S3")
         self._client = PerProcess(self._build)
 
@@ -214,18 +217,6 @@ class S3Storage(CheckedStorage):
             return build(self._settings)
         except ValueError as error:
             raise self._explainer.explain_setting(error) from error
-
-
-def _check(settings: StorageSettings) -> None:
-    problems = []
-    if not settings.bucket:
-        problems.append(Problem("storage.bucket", "is needed", names=("AMAZON_BUCKET",)))
-    for one, other in (("id", "secret"), ("secret", "id")):
-        if getattr(settings, one) is not None and getattr(settings, other) is None:
-            rule = f"is needed beside AMAZON_{one.upper()}"
-            problems.append(Problem(f"storage.{other}", rule, names=(f"AMAZON_{other.upper()}",)))
-    if problems:
-        raise ConfigurationError(problems)
 
 
 def _refusal(answer: Any) -> ClientError:
