@@ -44,7 +44,8 @@ class Server:
         self._log = log
         with log.open("wb") as file:
             self.process = subprocess.Popen(
-                [str(BIN / words[0]), *words[1:]],
+                # A shell that runs the tests in the background has its children ignore Ctrl-C.
+                ["env", "--default-signal=INT", str(BIN / words[0]), *words[1:]],
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 env=environment(**variables),
