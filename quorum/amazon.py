@@ -15,7 +15,7 @@ They raise what the storage does: NotFound, where boto 2 raised S3ResponseError 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal, TypedDict, overload
+from typing import TYPE_CHECKING, Literal, TypedDict, overload
 
 from quorum import current
 from quorum.errors import Unsupported
@@ -23,7 +23,7 @@ from quorum.errors import Unsupported
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from quorum.services.storage.base import Storage
+    from quorum.services.storage.base import Readable, Storage
 
 
 class Described(TypedDict):
@@ -67,7 +67,7 @@ class Key:
         self._storage.put(self.name, data, **_described(headers))
 
     def set_contents_from_file(
-        self, fp: BinaryIO, headers: Mapping[str, str] | None = None
+        self, fp: Readable, headers: Mapping[str, str] | None = None
     ) -> None:
         """Store what a binary stream still holds."""
         self._storage.put(self.name, fp, **_described(headers))

@@ -181,7 +181,9 @@ def _classes(injection: Injection, container: Any, asked_for: list[Any]) -> Iter
             yield Problem(f"{injection.name}, parameter {name!r}", rule)
         offered = graph.provided_class(provider) if is_plain(marker) else None
         if offered is not None and not fits(offered, injection.hints.get(name, Any)):
-            wanted = getattr(injection.hints[name], "__name__", injection.hints[name])
+            hint = injection.hints[name]
+            hint = getattr(hint, "__origin__", hint) if hasattr(hint, "__metadata__") else hint
+            wanted = getattr(hint, "__name__", hint)
             rule = f"is a {wanted}, but {describe(marker)} gives a {offered.__name__}"
             yield Problem(f"{injection.name}, parameter {name!r}", rule)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import signal
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -108,8 +110,10 @@ class ServerProcess:
         self.start()
 
     def pause(self) -> None:
-        """Let it hang: its port accepts, nothing answers."""
+        """Let it hang: its port accepts, nothing answers; return once it does."""
+        assert self._process is not None
         self.signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
 
     def resume(self) -> None:
         """Let it go on."""
@@ -134,6 +138,15 @@ class RedisServer(ServerProcess):
         words += ["--appendonly", "yes", "--dir", str(self.folder)]
         return [*words, "--requirepass", self.password] if self.password else words
 
+    def answers(self) -> bool:
+        """Tell whether it has read its data: until then it refuses every command."""
+        try:
+            with socket.create_connection((LOCAL, self.port), timeout=1) as connection:
+                connection.sendall(b"PING\r\n")
+                return connection.recv(100).startswith((b"+PONG", b"-NOAUTH"))
+        except OSError:
+            return False
+
     @property
     def url(self) -> str:
         return f"redis://{f':{self.password}@' if self.password else ''}{LOCAL}:{self.port}/0"
@@ -150,6 +163,14 @@ class MongoServer(ServerProcess):
         data = self.folder / "secantus"
         words = [str(BIN / "secantusd-py"), "--host", LOCAL, "--port", str(self.port)]
         return [*words, "--storage-path", str(data), "--log-level", "WARNING"]
+
+    def stop(self) -> None:
+        """End it as an operator would, and at once if it does not hear: it may be deaf at first."""
+        assert self._process is not None
+        self.signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(5)
+        self.kill()
 
     @property
     def url(self) -> str:

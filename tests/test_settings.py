@@ -349,7 +349,9 @@ def test_a_long_name_of_an_app_makes_a_database_that_mongodb_takes():
     assert Settings(name="n" * 80, instance="blue").mongo_database == "n" * 58 + "-blue"
 
 
-@pytest.mark.parametrize("option", ["w=0", "W=0", "w=%30", "ssl=true&w=0", "timeoutMS=0"])
+@pytest.mark.parametrize(
+    "option", ["w=0", "W=0", "w=%30", "w=00", "ssl=true&w=0", "ssl=true;w=0", "timeoutMS=0"]
+)
 def test_a_mongo_url_that_confirms_nothing_or_waits_for_ever_is_refused(
     monkeypatch: pytest.MonkeyPatch, option: str
 ):

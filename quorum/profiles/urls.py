@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, Secret
 
 _NOT_A_URL = "is not a URL; percent-encode what is not a letter or digit in user and password"
+_NO_PLACE = "must name its server as host or host:port, with a port of at most 65535"
 _HOST_AND_PORT = re.compile(r"(?:\[[^\]]+\]|[^:\[\]]+)?(?::(?P<port>\d{1,5}))?")
 
 
@@ -26,8 +27,10 @@ def parse_url(text: str, schemes: tuple[str, ...], *, several: bool = False) -> 
         raise ValueError(f"must start with {' or '.join(f'{each}://' for each in schemes)}")
     places = parts.netloc.rpartition("@")[2].split(",")
     after = parts.path + parts.query + parts.fragment
-    if "://" not in text or "@" in after or not all(map(_is_place, places)):
+    if "://" not in text or "@" in after:
         raise ValueError(_NOT_A_URL)
+    if not all(map(_is_place, places)):
+        raise ValueError(_NO_PLACE)
     if several and not all(place.partition(":")[0] for place in places):
         raise ValueError("names no host, or an empty one")
     if not several and len(places) > 1:

@@ -3,8 +3,9 @@
 Annotations are no strings here: pydantic would compile each of them, a third of the import.
 """
 
+import re
 from typing import Annotated, ClassVar, Literal
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo
 
@@ -19,8 +20,10 @@ _REFUSED = {
 
 
 def _bounded_and_confirmed(url: SecretUrl) -> SecretUrl:
-    for name, value in parse_qsl(urlsplit(url.get_secret_value()).query):
-        if name.lower() in _REFUSED and value.strip() == "0":
+    # Cut as pymongo does: for urllib the options would end at a `#`, and `;` part none.
+    for option in re.split("[&;]", url.get_secret_value().partition("?")[2]):
+        name, _, value = option.partition("=")
+        if name.lower() in _REFUSED and re.fullmatch("0+", unquote(value).strip()):
             raise ValueError(_REFUSED[name.lower()])
     return url
 

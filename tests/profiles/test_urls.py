@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from quorum.profiles.urls import AmqpUrl, Host, HttpUrl, MongoUrl, RedisUrl, SecretUrl, is_loopback
+from quorum.profiles.urls import (
+    AmqpUrl,
+    Host,
+    HttpUrl,
+    MongoUrl,
+    RedisUrl,
+    SecretUrl,
+    is_loopback,
+    parse_url,
+)
 
 
 @pytest.mark.parametrize(
@@ -129,3 +138,11 @@ def test_loopback_is_this_machine(host: str):
 def test_what_may_be_another_machine_is_not_loopback(host: str):
     """A name is never looked up, so any other may be another machine."""
     assert not is_loopback(host)
+
+
+@pytest.mark.parametrize("url", ["redis://h:99999", "redis://h:port"])
+def test_a_place_that_is_none_is_not_blamed_on_the_password(url: str):
+    """The sentence is about host and port."""
+    with pytest.raises(ValueError, match="host") as caught:
+        parse_url(url, ("redis",))
+    assert "percent-encode" not in str(caught.value)

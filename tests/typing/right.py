@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+import flask
 from dependency_injector.providers import Provider
 
 import quorum
@@ -120,6 +121,9 @@ def stores(
     with redis.lock("report", expires_in=10) as lock:
         lock.check()
     storage.put("a.txt", b"text", metadata={"by": "ana"})
+    storage.put("upload", flask.request.files["file"].stream)
+    storage.put("body", flask.request.stream)
+    storage.put("view", memoryview(b"text"))
     health.check()
     return None if found is None else storage.stat("a.txt").content_type
 

@@ -201,8 +201,8 @@ class RenewedLock:
         explained = explain(error, self._place)
         return type(explained)(
             "redis",
-            f"{self._name} was not taken, or nobody has it for up to {self._expires_in:g} s: "
-            f"{explained.args[1]}",
+            f"{self._name} was not taken: {explained.args[1]}; should the server have taken it all "
+            f"the same, it ends by itself within {self._expires_in:g} s",
         )
 
     def _lost(self) -> Unavailable:

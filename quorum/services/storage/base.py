@@ -10,7 +10,16 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-Data = bytes | BinaryIO
+
+class Readable(Protocol):
+    """A binary stream, as `put` takes it: a file, an upload, `request.stream`."""
+
+    def read(self, size: int = ..., /) -> bytes:
+        """Return at most `size` bytes; none of them at the end."""
+        ...
+
+
+Data = bytes | bytearray | memoryview | Readable
 
 
 @dataclass(frozen=True)

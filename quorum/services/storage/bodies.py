@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, cast
 
 from quorum.errors import Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from quorum.services.storage.base import Data
+    from quorum.services.storage.base import Readable
 
 CHUNK = 1024 * 1024
 """Bytes that are read at a time."""
 
 
-def check_data(data: object) -> Data:
+def check_data(data: object) -> bytes | Readable:
     """Return bytes, or a binary stream. Raises Rejected for anything else, such as text."""
     if isinstance(data, bytes):
         return data
@@ -28,10 +28,10 @@ def check_data(data: object) -> Data:
         raise _no_bytes(data)
     if getattr(data, "closed", False):
         raise Rejected("storage", "the stream is closed; give one that is open")
-    return cast("BinaryIO", data)
+    return cast("Readable", data)
 
 
-def chunks(data: Data, size: int = CHUNK) -> Iterator[bytes]:
+def chunks(data: bytes | Readable, size: int = CHUNK) -> Iterator[bytes]:
     """Give the bytes of data, some at a time; what a stream raises is its own.
 
     Raises Rejected for a stream that gives anything but bytes.

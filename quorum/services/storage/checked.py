@@ -17,7 +17,7 @@ from quorum.services.storage.names import check_name, check_prefix
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from quorum.services.storage.base import Data, StoredObject
+    from quorum.services.storage.base import Data, Readable, StoredObject
     from quorum.settings import StorageSettings
 
 Method = Literal["GET", "PUT"]
@@ -45,7 +45,9 @@ class CheckedStorage(ABC):
     def client(self) -> Any: ...
 
     @abstractmethod
-    def write(self, name: str, data: Data, content_type: str, metadata: dict[str, str]) -> None:
+    def write(
+        self, name: str, data: bytes | Readable, content_type: str, metadata: dict[str, str]
+    ) -> None:
         """Store bytes or what a stream holds from where it is; metadata is under lower case."""
 
     @abstractmethod

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 import sys
 import time
 import traceback
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tests.servers import LOCAL, MongoServer
@@ -33,14 +30,6 @@ class RetryingMongoServer(MongoServer):
     @property
     def command(self) -> Sequence[str]:
         return [sys.executable, "-c", _PROGRAM, *super().command[1:]]
-
-    def stop(self) -> None:
-        """End it as an operator would, again if it did not hear: it is deaf while it starts."""
-        assert self._process is not None
-        while self._process.poll() is None:
-            self.signal(signal.SIGTERM)
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(2)
 
 
 def direct(port: int) -> str:

@@ -88,7 +88,7 @@ def test_m1_the_same_object_works_when_the_server_is_there(
     connect: Any, own_server: MongoServer, at_most: Any
 ) -> None:
     """A service that was built while nobody listened needs nobody to build it again."""
-    own_server.stop()
+    own_server.kill()
     mongo = connect(own_server.url, timeout=0.5)
     with pytest.raises(ServerSelectionTimeoutError):
         mongo.collection("entries").find_one()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from quorum.services.storage.base import Data, StoredObject
+    from quorum.services.storage.base import Readable, StoredObject
     from quorum.services.storage.checked import Method
     from quorum.settings import StorageSettings
 
@@ -70,7 +70,9 @@ class FolderStorage(CheckedStorage):
             "and the like",
         )
 
-    def write(self, name: str, data: Data, content_type: str, metadata: dict[str, str]) -> None:
+    def write(
+        self, name: str, data: bytes | Readable, content_type: str, metadata: dict[str, str]
+    ) -> None:
         with self._draft() as draft, self._places.opened(_OBJECTS) as objects:
             for chunk in chunks(data):
                 draft.add(chunk)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from quorum.errors import QuorumError
-    from quorum.services.storage.base import Data
+    from quorum.services.storage.base import Readable
     from quorum.services.storage.checked import Method
     from quorum.settings import StorageSettings
 
@@ -67,7 +67,9 @@ class S3Storage(CheckedStorage):
         with self._explained(None) as client:
             return client
 
-    def write(self, name: str, data: Data, content_type: str, metadata: dict[str, str]) -> None:
+    def write(
+        self, name: str, data: bytes | Readable, content_type: str, metadata: dict[str, str]
+    ) -> None:
         about: dict[str, Any] = {"ContentType": content_type, "Metadata": metadata}
         with self._explained(name) as client:
             # What reading the caller's stream takes is not the server's time.

@@ -17,7 +17,7 @@ from quorum.services.storage.s3.limits import STEP, Limit, within
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from quorum.services.storage.base import Data
+    from quorum.services.storage.base import Readable
 
 logger = logging.getLogger("quorum.storage")
 
@@ -34,7 +34,7 @@ _AT_ONCE = 4
 _ABORT_SECONDS = 0.5
 
 
-def parts_of(data: Data) -> Iterator[bytes]:
+def parts_of(data: bytes | Readable) -> Iterator[bytes]:
     """Give the bytes of data in parts, the last of which may be shorter or empty."""
     if isinstance(data, bytes):
         # What is in memory anyway is sent at once, unless there is a lot to send again.
