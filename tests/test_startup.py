@@ -526,3 +526,25 @@ def test_whether_the_process_lives_is_told_before_it_is_ready():
     visitor = app.test_client()
     assert visitor.get("/health/live").status_code == 200
     assert visitor.get("/health/ready").status_code == 500
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "noun"),
+    [
+        ("REDIS_URL", "redis://:hunter2@h/0?colour=red", "redis"),
+        ("MONGO_URL", "mongodb://u:hunter2@h/?colour=red", "mongo"),
+    ],
+)
+def test_an_option_that_a_driver_does_not_know_is_found(monkeypatch, name, url, noun):
+    """Before the first request, where something injects the service, and without its password."""
+    monkeypatch.setenv(name, url)
+    app = quorum.load(name="shop")
+
+    @app.get("/")
+    @inject
+    def view(service=Provide[noun]):
+        return ""
+
+    with pytest.raises(ConfigurationError, match=f"{noun}.url: .*colour.*; set {name}") as caught:
+        startup.check(app)
+    assert "hunter2" not in str(caught.value)

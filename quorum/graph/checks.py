@@ -63,7 +63,8 @@ def problems(container: Any, asked_for: Collection[Provider[Any]]) -> list[Probl
             try:
                 found += _problems_of(where, node, wanted=id(node) in wanted)
             except ConfigurationError as error:
-                found.append(Problem(where, str(error).removeprefix(f"{owner}: ")))
+                own = Problem(where, str(error).removeprefix(f"{owner}: "))
+                found += error.problems or [own]
     return found
 
 
@@ -131,6 +132,10 @@ def _problems_of(where: str, node: Any, *, wanted: bool) -> Iterator[Problem]:
         given = choice.arguments(serves, given)
     if isinstance(target, Lazy):
         target = target.load() if wanted else None
+        # What a driver refuses of its settings, without asking a server.
+        check, group = getattr(target, "check_settings", None), _group(node)
+        if check is not None and group is not None:
+            check(group)
     if target is not None and not isinstance(target, providers.Provider):
         yield from _arguments(where, target, node.args, given)
 
@@ -167,11 +172,16 @@ def _setting(node: Any) -> Any:
         return None
 
 
+def _group(node: Any) -> Any:
+    """Return the settings group that a driver is built with; None if it is not known yet."""
+    group = next(iter(node.args), None)
+    return _setting(group) if isinstance(group, providers.Provider) else group
+
+
 def _picked(choice: Choice[Any], node: Any, *, wanted: bool) -> Callable[..., Any] | None:
     if not node.args:
         raise ConfigurationError("choose(…) needs the settings group as its first argument")
-    group, embedded = node.args[0], node.kwargs.get("embedded", "auto")
-    group = _setting(group) if isinstance(group, providers.Provider) else group
+    group, embedded = _group(node), node.kwargs.get("embedded", "auto")
     embedded = _setting(embedded) if isinstance(embedded, providers.Provider) else embedded
     return choice.pick(group, embedded if wanted else "auto") if group is not None else None
 

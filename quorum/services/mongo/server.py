@@ -53,6 +53,18 @@ class ServerMongo(ClientService):
         self._name = check_database(database)
         self._connected = PerProcess(self._connect)
 
+    @staticmethod
+    def check_settings(settings: MongoSettings) -> None:
+        """Raise ConfigurationError for a URL that the driver refuses; nothing is looked up."""
+        url = settings.url.get_secret_value() if settings.url else ""
+        try:
+            client_options(url, settings.timeout, "check")
+        except (PyMongoError, ValueError, TypeError) as error:
+            refusal = explain_url(error, url)
+        else:
+            return
+        raise refusal
+
     @property
     def client(self) -> MongoClient[Document]:
         return self._open().client

@@ -21,6 +21,8 @@ class ServerRedis(RedisService):
     the options of TLS. Raises ConfigurationError for an option that it cannot have.
     """
 
+    check_settings = staticmethod(options_of)
+
     def __init__(self, settings: RedisSettings, *, prefix: str) -> None:
         super().__init__(settings, prefix)
         self._options = options_of(settings)
