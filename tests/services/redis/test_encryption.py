@@ -13,7 +13,7 @@ from quorum.services.redis import pool as pools
 from quorum.services.redis.server import ServerRedis
 from quorum.settings import RedisSettings
 from tests.proxy import Proxy
-from tests.servers import RedisServer
+from tests.servers import RedisServer, ServerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,6 +33,10 @@ class TlsRedisServer(RedisServer):
         certificate = str(self.folder / "server.pem")
         words += ["--tls-cert-file", certificate, "--tls-key-file", certificate]
         return [*words, "--tls-ca-cert-file", str(self.folder / "authority.pem")]
+
+    def answers(self) -> bool:
+        """Tell whether it accepts connections: it has no data to read."""
+        return ServerProcess.answers(self)
 
 
 @pytest.fixture
