@@ -31,7 +31,7 @@ def replacing(path: Path, *, mode: int = 0o600, durable: bool = True) -> Iterato
     `durable`: it is on the disk at the end, which takes its time. If the block raises, nothing is
     left of it. Raises OSError.
     """
-    temporary = path.parent / f".quorum-{secrets.token_hex(8)}"
+    temporary = path.parent / f".quorum-{path.name[:200]}-{secrets.token_hex(8)}"
     descriptor = os.open(temporary, _NEW_FILE, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -88,6 +88,7 @@ class KeptFile:
         """
         with self._lock:
             self._keep()
+            self._sweep()
             try:
                 return parse(self.path.read_bytes())
             except FileNotFoundError:
@@ -144,6 +145,12 @@ class KeptFile:
         if self._at_exit is not None:
             atexit.unregister(self._at_exit)
             self._at_exit = None
+
+    def _sweep(self) -> None:
+        # Those of a process that was killed as it saved; the lock says that nobody else writes.
+        for left in self.path.parent.glob(f".quorum-{self.path.name}-*"):
+            with suppress(OSError):
+                left.unlink()
 
     def _keep(self) -> None:
         if self.kept:

@@ -331,3 +331,14 @@ def test_a_child_that_exits_saves_nothing(tmp_path: Path) -> None:
     more = "import os\nif os.fork() == 0:\n    twin.value = 99\n    sys.exit()\nos.wait()"
     assert in_process(path, more).returncode == 0
     assert path.read_bytes() == b"1"
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
+    """By whoever keeps the file next: nobody else can be writing it."""
+    (tmp_path / ".quorum-things.json-0123").write_bytes(b"half of it")
+    (tmp_path / ".quorum-others.json-0123").write_bytes(b"another's")
+    file = KeptFile("things", tmp_path / "things.json", variable="THINGS_URL")
+    assert file.load(bytes) is None
+    file.release()
+    assert not (tmp_path / ".quorum-things.json-0123").exists()
+    assert (tmp_path / ".quorum-others.json-0123").exists()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pymongo
+from pymongo import _csot
+from pymongo.client_session import ClientSession
 from pymongo.errors import PyMongoError
 
 from quorum.forks import PerProcess
@@ -28,6 +30,27 @@ _PING_SECONDS = 0.75
 _SELECTION_SECONDS = 0.45
 _CLOSE_SECONDS = 1.0
 _COLLECTIONS = 1000
+
+
+class _Session(ClientSession):
+    """A session whose repeated transactions end with the limit of one call."""
+
+    def with_transaction(self, *args: Any, **kwargs: Any) -> Any:
+        # The driver repeats for 120 s, each attempt with a limit of its own; the user's own holds.
+        limit = None if _csot.get_timeout() is not None else self.client.options.timeout
+        if limit is None:
+            return super().with_transaction(*args, **kwargs)
+        with pymongo.timeout(limit):
+            return super().with_transaction(*args, **kwargs)
+
+
+class _Client(pymongo.MongoClient[dict[str, Any]]):
+    """The driver's own, but for its sessions."""
+
+    def start_session(self, *args: Any, **kwargs: Any) -> ClientSession:
+        session = super().start_session(*args, **kwargs)
+        session.__class__ = _Session
+        return session
 
 
 class _Connected(NamedTuple):
@@ -122,10 +145,8 @@ class ServerMongo(ClientService):
         url = self._settings.url.get_secret_value() if self._settings.url else "mongodb://localhost"
         try:
             options: dict[str, Any] = client_options(url, self._settings.timeout, self._name)
-            client: MongoClient[Document] = pymongo.MongoClient(
-                url, event_listeners=[self.counts], **options
-            )
-        except (PyMongoError, ValueError, TypeError) as error:
+            client: MongoClient[Document] = _Client(url, event_listeners=[self.counts], **options)
+        except (PyMongoError, ValueError, TypeError, OSError) as error:
             refusal = explain_url(error, url)
         else:
             return _Connected(client, client[self._name], {})

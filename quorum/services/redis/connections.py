@@ -13,6 +13,7 @@ from redis.connection import (
     SSLConnection,
     UnixDomainSocketConnection,
 )
+from redis.exceptions import AuthenticationError, ResponseError
 from redis.exceptions import ConnectionError as Lost
 from redis.exceptions import TimeoutError as Late
 
@@ -151,6 +152,19 @@ class TimedConnection(AbstractConnection):
     @socket_connect_timeout.setter
     def socket_connect_timeout(self, seconds: float | None) -> None:
         """Leave it: the clock says how long."""
+
+    def on_connect_check_health(self, check_health: bool = True) -> None:
+        """Shake hands; what the server repeats of that is cut off, for it holds the password."""
+        try:
+            super().on_connect_check_health(check_health)
+        except AuthenticationError:
+            raise
+        except ResponseError as error:
+            refusal = type(error)(str(error).partition(", with args")[0])
+        else:
+            return
+        # Raised out here, so that the one that holds it does not hang on this.
+        raise refusal
 
     @property
     def socket(self) -> TimedSocket | None:

@@ -102,9 +102,14 @@ class RenewedLock:
             raise
         self._hold = hold
         arguments = (weakref.ref(self), hold, self._expires_in * _RENEWAL_PART)
-        threading.Thread(
-            target=_keep_renewing, args=arguments, name="quorum-redis-lock", daemon=True
-        ).start()
+        try:
+            threading.Thread(
+                target=_keep_renewing, args=arguments, name="quorum-redis-lock", daemon=True
+            ).start()
+        except RuntimeError:
+            # The process may have as many threads as it may have.
+            self._release(hold)
+            raise
         return self
 
     def __exit__(
@@ -230,6 +235,9 @@ def check_lock(name: str, expires_in: float, wait: float) -> None:
     """Raise Rejected for what cannot be a lock."""
     if not name or not isinstance(name, str):
         raise Rejected("redis", "a lock needs a name that is not empty")
+    for seconds in (expires_in, wait):
+        if not isinstance(seconds, (int, float)) or isinstance(seconds, bool):
+            raise Rejected("redis", f"a time is a number of seconds, not {seconds!r:.40}")
     if not 1 <= expires_in < math.inf:
         raise Rejected("redis", f"a lock must expire after a second or more, not {expires_in} s")
     if not wait >= 0:

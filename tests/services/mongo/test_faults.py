@@ -450,3 +450,19 @@ def test_m7_a_kill_under_three_writers(connect: Any, own_server: MongoServer) ->
     assert max(end - start for start, end, _ in calls) <= BUDGET
     assert set(stored) <= {each["_id"] for each in mongo.collection("entries").find()}
     assert mongo.client.write_concern.document == {"w": "majority", "j": True}
+
+
+def test_m2_a_transaction_that_is_repeated_ends_with_the_time_limit(
+    behind: Any, own_proxy: Proxy, at_most: Any
+) -> None:
+    """The driver would repeat it for 120 seconds."""
+    mongo = behind(timeout=1)
+    entries = mongo.collection("entries")
+    entries.insert_one({"n": 0})
+    own_proxy.stalled = True
+    with at_most(3), pytest.raises(PyMongoError), mongo.client.start_session() as session:
+        session.with_transaction(lambda own: entries.insert_one({"n": 1}, session=own))
+    own_proxy.stalled = False
+    with mongo.client.start_session() as session:
+        session.with_transaction(lambda own: entries.insert_one({"n": 2}, session=own))
+    assert entries.count_documents({"n": 2}) == 1

@@ -336,3 +336,10 @@ def test_a_child_that_closes_does_not_end_the_parents_connection(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert mongo.collection("entries").find_one({"_id": "missing"}) is None
+
+
+def test_a_file_of_the_url_that_is_not_there_is_a_configuration_error(connect: Any) -> None:
+    """As every option that the driver refuses."""
+    mongo = connect("mongodb://127.0.0.1:1/?tls=true&tlsCAFile=/nowhere/authority.pem")
+    with pytest.raises(ConfigurationError, match="MONGO_URL"):
+        mongo.ping()

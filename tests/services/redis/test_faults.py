@@ -942,3 +942,26 @@ def test_nothing_that_is_printed_holds_the_password(
             service.ping()
     printed += "".join(traceback.format_exception(caught.value)) + caplog.text
     assert "s3cret" not in printed
+
+
+def test_a_server_that_repeats_the_handshake_does_not_make_us_tell_the_password(
+    tmp_path: Path, connect: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One without HELLO answers with all it was sent, the password too."""
+
+    class Old(RedisServer):
+        password = "hunter2sEcret"
+
+        @property
+        def command(self) -> Any:
+            return [*super().command, "--rename-command", "HELLO", ""]
+
+    with Old(tmp_path) as server:
+        service = connect(server)
+        for call in (service.ping, lambda: service.client.get("a"), service.lock("a").__enter__):
+            with pytest.raises(Exception, match="unknown command 'HELLO'") as caught:
+                call()
+            told = "".join(traceback.format_exception(caught.value))
+            assert "hunter2sEcret" not in told
+        assert "hunter2sEcret" not in caplog.text
+        assert connect(server, "?protocol=2").client.set("a", 1)

@@ -476,3 +476,27 @@ def test_a_wait_cannot_be_negative(redis: Any, wait: float) -> None:
     """0 gives up at once."""
     with pytest.raises(Rejected, match="0 s or more"):
         redis.lock("job", wait=wait)
+
+
+@pytest.mark.parametrize("times", [{"expires_in": "5"}, {"wait": "1"}, {"wait": True}])
+def test_a_time_that_is_no_number_is_refused(redis: Any, times: Any) -> None:
+    """Before anything is asked of the server."""
+    with pytest.raises(Rejected, match="is a number of seconds"):
+        redis.lock("job", **times)
+
+
+def test_a_lock_that_cannot_be_renewed_is_given_back(
+    redis: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the process may have no more threads; it can be taken again then."""
+    lock = redis.lock("job")
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="thread"):
+            lock.__enter__()
+    with lock:
+        assert lock.held

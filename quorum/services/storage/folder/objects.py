@@ -28,6 +28,15 @@ if TYPE_CHECKING:
 _MARK = b"\nquorum 1\n"
 _LENGTH = 8
 _END = _LENGTH + len(_MARK)
+_NOT_OURS = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    OSError,
+    RecursionError,
+)
 
 
 def known(descriptor: int, file: str) -> StoredObject:
@@ -40,7 +49,7 @@ def known(descriptor: int, file: str) -> StoredObject:
         modified = datetime.fromtimestamp(fields.pop("modified"), UTC)
         found = StoredObject(**fields, size=total - _END - length, modified=modified)
         own = file_of(found.name) == file
-    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, OSError) as error:
+    except _NOT_OURS as error:
         raise ValueError("the file has no end of ours") from error
     if not own:
         raise ValueError("the file is that of another object")

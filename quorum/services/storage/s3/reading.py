@@ -59,7 +59,7 @@ class ObjectStream(io.RawIOBase):
         return self._read(None)
 
     def close(self) -> None:
-        if not self.closed:
+        if not self.closed and self._body is not None:
             self._body.close()
         super().close()
 
