@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-import signal
 import sys
-import threading
 import weakref
 from contextlib import nullcontext
 from os import PathLike
@@ -19,6 +17,7 @@ from pydantic import SecretStr
 from quorum import current, web
 from quorum.containers import Container
 from quorum.errors import ConfigurationError
+from quorum.services.files import exit_on_sigterm
 from quorum.services.logs import LogSetup
 from quorum.settings import Settings
 from quorum.startup import StartUp, on_run
@@ -125,16 +124,6 @@ def _require_same(app: Flask, arguments: dict[str, Any]) -> None:
         )
 
 
-def _exit_on_sigterm() -> None:
-    """Let SIGTERM end the process as a program ends, so that what the twins keep is saved.
-
-    Only where nobody else has a say: `quorum run`, gunicorn and Werkzeug's reloader do likewise.
-    """
-    main = threading.current_thread() is threading.main_thread()
-    if main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-
-
 def _attach(app: Flask, arguments: dict[str, Any], config: dict[str, Any]) -> None:
     if "quorum" in app.extensions:
         raise ConfigurationError(f"{app.name} is loaded already; call unload(app) first")
@@ -145,7 +134,7 @@ def _attach(app: Flask, arguments: dict[str, Any], config: dict[str, Any]) -> No
     if settings.secret_key is not None:
         app.secret_key = arguments["secret_key"] or settings.secret_key.get_secret_value()
     if settings.data_path is not None:
-        _exit_on_sigterm()
+        exit_on_sigterm()
     web.escape_tpl(app)
     web.add_routes(app)
     app.extensions["quorum"] = made

@@ -6,6 +6,9 @@ import atexit
 import fcntl
 import os
 import secrets
+import signal
+import sys
+import threading
 import weakref
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
@@ -183,6 +186,17 @@ class KeptFile:
             f"{self.path} is kept by {who}, and only one can; set {self._variable} to share a "
             "server, or DATA_PATH to another folder",
         )
+
+
+def exit_on_sigterm() -> None:
+    """Let SIGTERM end the process as a program ends, so that what is kept is saved.
+
+    A no-op where somebody has a say on SIGTERM, as `quorum run`, Gunicorn and Werkzeug's reloader
+    do, and on another thread than the main one.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 class _AtExit:
