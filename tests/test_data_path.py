@@ -43,8 +43,13 @@ COMMANDS = {
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("command", list(COMMANDS))
-def test_all_is_remembered(command: str, number: signal.Signals, tmp_path: Path):
+def test_all_is_remembered(
+    command: str, number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """Under `quorum run` and `flask run`, ended by SIGTERM or by Ctrl-C."""
+    # Coverage has a handler of SIGTERM of its own, which would stand in the place of ours.
+    for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
+        monkeypatch.delenv(name, raising=False)
     (tmp_path / "notes.py").write_text(APPLICATION)
     words, data = COMMANDS[command], str(tmp_path / "data")
     with serving(tmp_path / "first.log", *words, DATA_PATH=data) as server:
