@@ -16,6 +16,7 @@ import pytest
 from redis.exceptions import RedisError
 
 from quorum.errors import Unavailable
+from quorum.services.redis import memory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -427,3 +428,22 @@ def test_its_errors_are_redis_pys(twin: Any) -> None:
     client.set("a", "text")
     with pytest.raises(RedisError):
         client.incr("a")
+
+
+def test_what_a_child_does_first_opens_every_lock(twin: Any) -> None:
+    """Seen in this process, since a forked child is not measured: the data stays."""
+    service = twin()
+    service.client.set("a", 1)
+    service._in_memory.lock.acquire()
+    memory._leave_all()
+    assert service.client.get("a") == b"1"
+
+
+def test_what_a_child_inherits_of_a_kept_twin_is_refused(twin: Any, tmp_path: Path) -> None:
+    """Its client would answer with what nobody saves; the file is its parent's."""
+    service = twin(tmp_path)
+    client = service.client
+    client.set("a", 1)
+    service._file.leave()
+    with pytest.raises(Unavailable, match="kept by the process that this one was forked from"):
+        client.get("a")
