@@ -177,9 +177,9 @@ def _built(usage: Usage) -> tuple[Any, str | None]:
     except Exception as error:  # noqa: BLE001 - a constructor may be anyone's
         return None, _sentence(usage.name, error)
     if isinstance(constructor(usage.provider), Choice):
-        # A driver builds its vendor's client when that is first asked for; some have none.
+        # What a driver builds without asking anybody; the ping tells why it cannot.
         with suppress(Exception):
-            _ = service.client
+            service.prepare()
     return service, None
 
 

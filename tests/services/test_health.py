@@ -405,14 +405,13 @@ def test_building_a_service_is_no_part_of_its_time():
             time.sleep(0.5)
             self.built = False
 
-        @property
-        def client(self) -> None:
+        def prepare(self) -> None:
             if not self.built:
                 time.sleep(0.9)
                 self.built = True
 
         def ping(self) -> None:
-            self.client  # noqa: B018 - what builds it
+            self.prepare()
 
     class Slow(Container):
         redis = ThreadSafeSingleton(choose(Clock, server=Driver), Container.settings.provided.redis)
@@ -421,15 +420,14 @@ def test_building_a_service_is_no_part_of_its_time():
     assert health_of(container.health().check(), "redis").status == "up"
 
 
-def test_a_driver_without_a_client_is_asked():
-    """Some contracts have none to hand out."""
+def test_a_driver_that_cannot_be_prepared_is_asked():
+    """Its ping is what tells why."""
 
     class Driver(Clock):
         def __init__(self, _: Any) -> None:
             super().__init__()
 
-        @property
-        def client(self) -> None:
+        def prepare(self) -> None:
             raise Unavailable("redis", "there is none")
 
     class Own(Container):

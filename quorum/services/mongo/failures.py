@@ -57,6 +57,14 @@ def explain_url(error: Exception, url: str) -> QuorumError:
     return ConfigurationError([Problem("mongo.url", rule, names=("MONGO_URL",))])
 
 
+def explain_look_up(seconds: float) -> TimedOut:
+    """Explain that no DNS server told in time where the servers are."""
+    return TimedOut(
+        "mongo",
+        f"the host of MONGO_URL was not looked up within {seconds:g} s; check its DNS server",
+    )
+
+
 def _failure_of_a_server(client: MongoClient[Any]) -> Exception | None:
     servers = client.topology_description.server_descriptions().values()
     return next((server.error for server in servers if server.error), None)

@@ -13,9 +13,10 @@ from quorum.forks import PerProcess
 from quorum.services.client import ClientService
 from quorum.services.deadline import Deadline
 from quorum.services.mongo.commands import CommandCounts
-from quorum.services.mongo.failures import explain, explain_url
+from quorum.services.mongo.failures import explain, explain_look_up, explain_url
 from quorum.services.mongo.names import check_collection, check_database
 from quorum.services.mongo.options import client_options
+from quorum.services.singleflight import SingleFlight
 
 if TYPE_CHECKING:
     from pymongo import MongoClient
@@ -75,6 +76,8 @@ class ServerMongo(ClientService):
         self._settings = settings
         self._name = check_database(database)
         self._connected = PerProcess(self._connect)
+        # The driver looks a name of mongodb+srv up as a client is built, for up to two timeouts.
+        self._looking_up = SingleFlight(self._connected.get)
 
     @staticmethod
     def check_settings(settings: MongoSettings) -> None:
@@ -107,11 +110,16 @@ class ServerMongo(ClientService):
             found = connected.collections[name] = connected.database[name]
         return found
 
+    def prepare(self) -> None:
+        """Build the client, unless its servers must be looked up for that."""
+        if not self._looked_up:
+            self._open()
+
     def ping(self) -> None:
-        client = self.client
         deadline = Deadline(min(_PING_SECONDS, self._settings.timeout))
+        client = self._open(deadline).client
         try:
-            with pymongo.timeout(min(_SELECTION_SECONDS, self._settings.timeout)):
+            with pymongo.timeout(min(_SELECTION_SECONDS, deadline.remaining())):
                 # Asked for what it needs a server for, which must be one that takes writes.
                 _ = client.is_primary
             with pymongo.timeout(deadline.remaining()):
@@ -132,17 +140,37 @@ class ServerMongo(ClientService):
     def _place(self) -> str:
         return self._settings.public_address or "MongoDB"
 
-    def _open(self) -> _Connected:
+    def _open(self, deadline: Deadline | None = None) -> _Connected:
         self._check_open()
-        connected = self._connected.get()
+        connected = self._connected.built
+        if connected is None:
+            connected = self._build(deadline or Deadline(self._settings.timeout))
         if self._closed:
             # By another thread, which may have come before there was anything to close.
             self.close()
             self._check_open()
         return connected
 
+    def _build(self, deadline: Deadline) -> _Connected:
+        if not self._looked_up:
+            return self._connected.get()
+        try:
+            return self._looking_up.result(deadline.remaining())
+        except TimeoutError as error:
+            raise explain_look_up(deadline.seconds) from error
+
+    @property
+    def _looked_up(self) -> bool:
+        return self._url.startswith("mongodb+srv:")
+
+    @property
+    def _url(self) -> str:
+        return (
+            self._settings.url.get_secret_value() if self._settings.url else "mongodb://localhost"
+        )
+
     def _connect(self) -> _Connected:
-        url = self._settings.url.get_secret_value() if self._settings.url else "mongodb://localhost"
+        url = self._url
         try:
             options: dict[str, Any] = client_options(url, self._settings.timeout, self._name)
             client: MongoClient[Document] = _Client(url, event_listeners=[self.counts], **options)
