@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -44,6 +45,11 @@ def options_of(settings: RedisSettings) -> dict[str, Any]:
     for name in given:
         if name not in _TAKEN and name not in _OURS and name not in _LEFT_TO_REDIS:
             raise _wrong(f"holds {name!r}, which is no option")
+    plain = sorted(name for name in given if name.startswith("ssl_"))
+    if plain and urlsplit(url).scheme != "rediss":
+        raise _wrong(
+            f"holds {plain[0]!r} and asks for no TLS; write rediss:// in the place of its scheme"
+        )
     if _truth(given.get("single_connection_client", "")):
         raise _wrong("must not hold single_connection_client: threads and forks would mix answers")
     ignored = sorted(given.keys() & _OURS)
@@ -104,6 +110,18 @@ def _number(name: str, least: int, most: int) -> Callable[[str], int]:
     return read
 
 
+def _certificate(value: str) -> str:
+    if value not in {"required", "optional", "none"}:
+        raise _WrongOptionError("must give ssl_cert_reqs as required, optional or none")
+    return value
+
+
+def _tls_version(value: str) -> ssl.TLSVersion:
+    if value not in {"771", "772"}:
+        raise _WrongOptionError("must give ssl_min_version as 771 (TLS 1.2) or 772 (TLS 1.3)")
+    return ssl.TLSVersion(int(value))
+
+
 _TAKEN: dict[str, Callable[[str], Any]] = {
     "max_connections": _number("max_connections", 1, 10_000),
     "protocol": _number("protocol", 2, 3),
@@ -111,6 +129,9 @@ _TAKEN: dict[str, Callable[[str], Any]] = {
     "decode_responses": _boolean("decode_responses"),
     "legacy_responses": _boolean("legacy_responses"),
     "socket_keepalive": _boolean("socket_keepalive"),
+    "ssl_cert_reqs": _certificate,
+    "ssl_check_hostname": _boolean("ssl_check_hostname"),
+    "ssl_min_version": _tls_version,
 }
 _LEFT_TO_REDIS = frozenset(
     {
@@ -122,15 +143,12 @@ _LEFT_TO_REDIS = frozenset(
         "socket_read_size",
         "ssl_keyfile",
         "ssl_certfile",
-        "ssl_cert_reqs",
         "ssl_include_verify_flags",
         "ssl_exclude_verify_flags",
         "ssl_ca_certs",
         "ssl_ca_data",
         "ssl_ca_path",
-        "ssl_check_hostname",
         "ssl_password",
-        "ssl_min_version",
         "ssl_ciphers",
     }
 )

@@ -59,6 +59,7 @@ def test_a_url_that_is_malformed_is_refused_by_its_setting(url: str) -> None:
         ("/shop", "must name its database by a number"),
         ("/1/2", "must name its database by a number"),
         ("/0?db=x", "db as a number from 0"),
+        ("/0?ssl_ca_certs=ca.pem", "'ssl_ca_certs' and asks for no TLS; write rediss://"),
         ("/0?connection_class=x", "'connection_class', which is no option"),
     ],
 )
@@ -68,6 +69,21 @@ def test_an_option_that_is_wrong_stops_the_service(query: str, rule: str) -> Non
         service(f"redis://ana:{PASSWORD}@host{query}")
     assert rule in str(caught.value)
     assert PASSWORD not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("option", "rule"),
+    [
+        ("ssl_cert_reqs=maybe", "required, optional or none"),
+        ("ssl_min_version=1.2", "771 (TLS 1.2) or 772 (TLS 1.3)"),
+        ("ssl_check_hostname=perhaps", "ssl_check_hostname as true or false"),
+    ],
+)
+def test_an_option_of_tls_that_is_wrong_stops_the_service(option: str, rule: str) -> None:
+    """Rather than the first command, with an error that is redis-py's."""
+    with pytest.raises(ConfigurationError, match="REDIS_URL") as caught:
+        service(f"rediss://:{PASSWORD}@host?{option}")
+    assert rule in str(caught.value)
 
 
 def test_options_that_would_break_a_promise_are_not_taken(
