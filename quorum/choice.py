@@ -131,7 +131,10 @@ class Choice(Generic[C]):
         driver = self.pick(group, embedded)
         if group.driver == "memory":
             kept = "in this process only" if kwargs.get("data_path") is None else "out of DATA_PATH"
-            logging.getLogger(f"quorum.{group.noun}").info(
+            # Whoever gave a key without an address meant another than the twin.
+            level = logging.WARNING if getattr(group, "has_secrets", False) else logging.INFO
+            logging.getLogger(f"quorum.{group.noun}").log(
+                level,
                 "%s is not set: the embedded twin serves, %s",
                 " or ".join(group.address_names),
                 kept,

@@ -137,6 +137,15 @@ def test_the_twin_says_so_once_in_the_log(caplog):
     ]
 
 
+def test_a_key_without_an_address_is_a_warning(caplog):
+    """Whoever gave one did not mean the twin."""
+    with caplog.at_level(logging.INFO):
+        Container(settings=Settings(storage={"id": "key", "secret": "word"})).storage()
+    assert [(each.name, each.levelname) for each in caplog.records] == [
+        ("quorum.storage", "WARNING")
+    ]
+
+
 def test_a_twin_that_keeps_its_data_says_so(caplog, tmp_path):
     """With DATA_PATH the line says where its data is."""
     container = Kept(settings=AppSettings(data_path=tmp_path))

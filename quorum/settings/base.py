@@ -5,7 +5,7 @@ Annotations are no strings here: pydantic would compile each of them, a third of
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from quorum.errors import ConfigurationError
@@ -75,6 +75,11 @@ class Group(Frozen, BaseModel):
     def public_address(self) -> str | None:
         """Where the server is, without user name, password or query; None without one."""
         return None
+
+    @property
+    def has_secrets(self) -> bool:
+        """Whether a password or a key is set."""
+        return any(isinstance(value, SecretStr) for value in vars(self).values())
 
 
 class UrlGroup(Group):
