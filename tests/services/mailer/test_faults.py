@@ -624,7 +624,6 @@ def echo(conversation: Conversation) -> None:
         {"MAIL": hang_up},
         {"RCPT": "550 no"},
     ],
-    ids=str,
 )
 def test_e14_no_error_output_or_log_holds_the_password(
     misbehave: Any,
