@@ -11,7 +11,14 @@ import quorum
 from quorum.profiles.variables import table_of
 from quorum.settings import Settings
 from quorum.startup import on_run
-from tests.servers import INSTALLED, MongoServer, RedisServer, S3Server
+from tests.servers import (
+    INSTALLED,
+    AmqpServer,
+    MongoServer,
+    PusherServer,
+    RedisServer,
+    S3Server,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -68,6 +75,20 @@ def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServ
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A server that speaks S3, shared by many tests: do not stop or pause it."""
     with S3Server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def amqp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AmqpServer]:
+    """A RabbitMQ that many tests share: do not stop or pause it."""
+    with AmqpServer(tmp_path_factory.mktemp("amqp")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def pusher_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PusherServer]:
+    """A server that speaks Pusher's protocol, shared by many tests: do not stop or pause it."""
+    with PusherServer(tmp_path_factory.mktemp("pusher")) as server:
         yield server
 
 

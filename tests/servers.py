@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -22,9 +23,19 @@ LOCAL = "127.0.0.1"
 BIN = Path(sys.executable).parent
 DEADLINE = 30.0
 
+RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+"""Not the one of /usr/sbin, which goes to the broker of the system."""
+SOKETI_FOLDER = Path(__file__).parent / "services" / "pusher"
+SOKETI = SOKETI_FOLDER / "node_modules" / "@soketi" / "soketi" / "bin" / "server.js"
+
 INSTALLED = {
     "redis": (shutil.which("redis-server") is not None, "apt-get install redis-server"),
     "mongo": (find_spec("secantus") is not None, "pip install 'quorum[test]'"),
+    "amqp": (RABBITMQ.exists(), "apt-get install rabbitmq-server"),
+    "pusher": (
+        SOKETI.exists(),
+        "npm install --prefix tests/services/pusher --ignore-scripts --no-package-lock",
+    ),
     "s3": (find_spec("moto") is not None, "pip install 'quorum[test]'"),
 }
 """Whether what serves each noun is installed, and the line that installs it."""
@@ -61,6 +72,11 @@ class ServerProcess:
         raise NotImplementedError
 
     @property
+    def environment(self) -> dict[str, str]:
+        """What it finds in its environment beside ours."""
+        return {}
+
+    @property
     def log(self) -> Path:
         return self.folder / f"{type(self).__name__}.log"
 
@@ -74,7 +90,9 @@ class ServerProcess:
     def start(self) -> None:
         """Start it, and wait until it accepts connections."""
         with self.log.open("ab") as file:
-            self._process = subprocess.Popen(self.command, stdout=file, stderr=file)
+            self._process = subprocess.Popen(
+                self.command, stdout=file, stderr=file, env=os.environ | self.environment
+            )
         end = time.monotonic() + DEADLINE
         while time.monotonic() < end and self._process.poll() is None:
             if self.answers():
@@ -183,6 +201,96 @@ class S3Server(ServerProcess):
     @property
     def command(self) -> Sequence[str]:
         return [str(BIN / "moto_server"), "-H", LOCAL, "-p", str(self.port)]
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOCAL}:{self.port}"
+
+
+class AmqpServer(ServerProcess):
+    """RabbitMQ on a node of its own; what is durable survives a restart and a kill."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._epmd = free_port()
+        self._between = free_port()
+        for name in ("home", "mnesia", "log"):
+            (folder / name).mkdir(exist_ok=True)
+        (folder / "enabled_plugins").write_text("[].")
+        self.configuration.write_text(
+            f"listeners.tcp.default = {LOCAL}:{self.port}\nloopback_users = none\n"
+        )
+
+    @property
+    def configuration(self) -> Path:
+        """Its rabbitmq.conf, read as it starts."""
+        return self.folder / "rabbitmq.conf"
+
+    @property
+    def command(self) -> Sequence[str]:
+        return [str(RABBITMQ)]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "HOME": str(self.folder / "home"),
+            "RABBITMQ_NODENAME": f"quorum{self.port}@localhost",
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_DIST_PORT": str(self._between),
+            "ERL_EPMD_PORT": str(self._epmd),
+            "ERL_EPMD_ADDRESS": LOCAL,
+            # Its script then becomes the server, which signals are for.
+            "RUNNING_UNDER_SYSTEMD": "yes",
+            "RABBITMQ_MNESIA_BASE": str(self.folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(self.folder / "log"),
+            "RABBITMQ_CONF_ENV_FILE": os.devnull,
+            "RABBITMQ_PID_FILE": str(self.folder / "pid"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "enabled_plugins"),
+            "RABBITMQ_CONFIG_FILE": str(self.configuration),
+        }
+
+    @property
+    def url(self) -> str:
+        return f"amqp://guest:guest@{LOCAL}:{self.port}/"
+
+    def control(self, *words: str) -> str:
+        """Run rabbitmqctl on this node, and return what it prints."""
+        command = [str(RABBITMQ.with_name("rabbitmqctl")), *words]
+        environment = os.environ | self.environment
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        # The daemon of the node's names stays behind.
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if f"ERL_EPMD_PORT={self._epmd}\0".encode() in (process / "environ").read_bytes():
+                    os.kill(int(process.name), signal.SIGKILL)
+
+
+class PusherServer(ServerProcess):
+    """Soketi, which speaks Pusher's protocol; it keeps nothing."""
+
+    app_id, key, secret = "1001", "marker-key", "marker-secret"
+
+    @property
+    def command(self) -> Sequence[str]:
+        application = {"id": self.app_id, "key": self.key, "secret": self.secret}
+        application |= {"enabled": True, "enableClientMessages": True}
+        settings = {
+            "host": LOCAL,
+            "port": self.port,
+            "appManager.array.apps": [application],
+            "metrics.enabled": False,
+        }
+        path = self.folder / "soketi.json"
+        path.write_text(json.dumps(settings))
+        return ["node", str(SOKETI), "start", f"--config={path}"]
+
+    def stop(self) -> None:
+        """End it at once: it may be deaf to SIGTERM for long."""
+        self.kill()
 
     @property
     def url(self) -> str:
