@@ -55,7 +55,6 @@ FREE = {
     "MONGO_DATABASE",
     "AMAZON_BUCKET",
     "AMAZON_REGION",
-    "PUSHER_APP_ID",
     "PUSHER_CLUSTER",
     "PUSHER_HOST",
     "SERVER_<X>",

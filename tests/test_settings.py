@@ -15,6 +15,14 @@ from pydantic import BaseModel, Field, SecretStr, field_validator
 from quorum import ConfigurationError, Group, Settings
 from quorum.settings import MailerSettings, MongoSettings, PusherSettings, StorageSettings
 
+PUSHER_KEYS = {"PUSHER_KEY": "k", "PUSHER_SECRET": "s"}
+PUSHER = {"PUSHER_APP_ID": "7"} | PUSHER_KEYS
+
+
+def set_all(patch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
+    for name, value in variables.items():
+        patch.setenv(name, value)
+
 
 def test_everything_has_a_default():
     """Settings load with nothing set, and then every service is its twin."""
@@ -76,6 +84,8 @@ def test_a_variable_sets_its_setting(
     monkeypatch: pytest.MonkeyPatch, name: str, text: str, path: str, value: Any
 ):
     """Each documented variable gives its setting a typed value."""
+    if name == "PUSHER_APP_ID":
+        set_all(monkeypatch, PUSHER_KEYS)
     monkeypatch.setenv(name, text)
 
     found: Any = Settings()
@@ -267,9 +277,9 @@ def test_a_server_on_this_machine(host: str | None, here: bool):
             "s3",
             "http://h:1/b",
         ),
-        ({"PUSHER_APP_ID": "7"}, "pusher", "remote", "pusher/apps/7"),
-        ({"PUSHER_APP_ID": "7", "PUSHER_CLUSTER": "eu"}, "pusher", "remote", "eu/apps/7"),
-        ({"PUSHER_APP_ID": "7", "PUSHER_HOST": "h"}, "pusher", "remote", "h/apps/7"),
+        (PUSHER, "pusher", "remote", "pusher/apps/7"),
+        (PUSHER | {"PUSHER_CLUSTER": "eu"}, "pusher", "remote", "eu/apps/7"),
+        (PUSHER | {"PUSHER_HOST": "h"}, "pusher", "remote", "h/apps/7"),
     ],
 )
 def test_an_address_is_shown_without_secrets(
@@ -280,8 +290,7 @@ def test_an_address_is_shown_without_secrets(
     address: str,
 ):
     """Each group tells its driver and where it is, with no user, password or query."""
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
+    set_all(monkeypatch, variables)
 
     group = getattr(Settings(), noun)
 
@@ -302,6 +311,8 @@ def test_a_group_names_what_sets_its_address(monkeypatch: pytest.MonkeyPatch, no
     for name in getattr(Settings(), noun).address_names:
         with monkeypatch.context() as patch:
             value = values[name.rpartition("_")[2]]
+            # The id of an application of Pusher needs its keys.
+            set_all(patch, PUSHER_KEYS if noun == "pusher" else {})
             patch.setenv(name, value.format(scheme=schemes.get(name.partition("_")[0])))
             assert getattr(Settings(), noun).driver != "memory"
 

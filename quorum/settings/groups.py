@@ -121,6 +121,28 @@ class StorageSettings(Group):
         return f"{self.endpoint or 's3'}/{self.bucket}" if self.bucket else None
 
 
+def _digits(app_id: str) -> str:
+    if not re.fullmatch("[0-9]+", app_id):
+        raise ValueError("must be the number of the application, digits alone")
+    return app_id
+
+
+def _with_application(value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+    # The key stands in URLs as it is.
+    if value and not re.fullmatch("[A-Za-z0-9_.~-]+", value.get_secret_value()):
+        raise ValueError("must be of letters, digits, '-', '_', '.' and '~'")
+    if info.data.get("app_id") is not None and not (value and value.get_secret_value()):
+        raise ValueError("is needed too where PUSHER_APP_ID is set")
+    return value
+
+
+def _label(cluster: str) -> str:
+    # It becomes a part of a host name: api-<cluster>.pusher.com.
+    if not re.fullmatch("[A-Za-z0-9](?:[A-Za-z0-9-]{0,57}[A-Za-z0-9])?", cluster):
+        raise ValueError("must be the name of a cluster, such as eu, of letters, digits and '-'")
+    return cluster
+
+
 class PusherSettings(Group):
     """The Pusher application."""
 
@@ -128,10 +150,18 @@ class PusherSettings(Group):
     prefix: ClassVar[str] = "PUSHER_"
     address_names: ClassVar[tuple[str, ...]] = ("PUSHER_APP_ID",)
 
-    app_id: str | None = Field(default=None, description="Application id, digits only")
-    key: SecretStr | None = Field(default=None, description="Application key")
-    secret: SecretStr | None = Field(default=None, description="Application secret")
-    cluster: str | None = Field(default=None, description="Cluster of Pusher")
+    app_id: Annotated[str, AfterValidator(_digits)] | None = Field(
+        default=None, description="Application id, digits only"
+    )
+    key: Annotated[SecretStr | None, AfterValidator(_with_application)] = Field(
+        default=None, validate_default=True, description="Application key"
+    )
+    secret: Annotated[SecretStr | None, AfterValidator(_with_application)] = Field(
+        default=None, validate_default=True, description="Application secret"
+    )
+    cluster: Annotated[str, AfterValidator(_label)] | None = Field(
+        default=None, description="Cluster of Pusher, such as eu"
+    )
     host: Host | None = Field(default=None, description="Host of a self-hosted server")
     port: Port | None = Field(default=None, description="Port of a self-hosted server")
     ssl: bool = Field(default=True, description="Whether to use https")

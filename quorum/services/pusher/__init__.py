@@ -1,0 +1,1 @@
+"""Pusher: the contract, the embedded twin, and the driver over HTTPS."""
