@@ -1,0 +1,1 @@
+"""AMQP: the contract, the embedded twin, and the driver over pika."""
