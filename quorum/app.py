@@ -7,19 +7,14 @@ import inspect
 import sys
 import weakref
 from contextlib import nullcontext
-from os import PathLike
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
-from dependency_injector import providers
 from flask import Flask
-from pydantic import SecretStr
 
-from quorum import current, web
-from quorum.containers import Container
+from quorum import current, loading, web
 from quorum.errors import ConfigurationError
 from quorum.services.files import exit_on_sigterm
 from quorum.services.logs import LogSetup
-from quorum.settings import Settings
 from quorum.startup import StartUp, on_run
 
 if TYPE_CHECKING:
@@ -27,6 +22,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
     from types import ModuleType
+
+    from quorum.containers import Container
+    from quorum.settings import Settings
 
 F = TypeVar("F", bound=Flask)
 C = TypeVar("C", bound="Callable[..., Any]")
@@ -81,7 +79,7 @@ def load(
     problems; then nothing is loaded.
     """
     arguments = {key: value for key, value in locals().items() if key not in {"app", "kwargs"}}
-    _check_types(app, arguments)
+    loading.check_types(app, arguments)
     arguments |= kwargs
     if app is None:
         loaded = current.loaded_app()
@@ -127,8 +125,8 @@ def _require_same(app: Flask, arguments: dict[str, Any]) -> None:
 def _attach(app: Flask, arguments: dict[str, Any], config: dict[str, Any]) -> None:
     if "quorum" in app.extensions:
         raise ConfigurationError(f"{app.name} is loaded already; call unload(app) first")
-    settings = _settings(app, arguments)
-    made = _container(app, settings, arguments["container"])
+    settings = loading.settings_for(app, arguments)
+    made = loading.container_for(app, settings, arguments["container"])
     log = LogSetup((app.name, arguments["logger"] or app.name, "quorum"), settings.level)
     app.config.update(config)
     if settings.secret_key is not None:
@@ -142,65 +140,6 @@ def _attach(app: Flask, arguments: dict[str, Any], config: dict[str, Any]) -> No
     app.extensions["quorum.loaded"] = _Loaded(arguments, log, StartUp(app))
 
 
-def _check_types(app: Any, arguments: dict[str, Any]) -> None:
-    if not isinstance(app, (Flask, type(None))):
-        raise ConfigurationError("load(app=…) takes a Flask application")
-    for name in ("name", "logger", "instance", "mongo_database", "config_path", "secret_key"):
-        kinds = {"config_path": (str, PathLike), "secret_key": (str, bytes)}.get(name, (str,))
-        if not isinstance(arguments[name], (*kinds, type(None))):
-            wanted = " or ".join(each.__name__ for each in kinds)
-            raise ConfigurationError(f"load({name}=…) takes {wanted}")
-
-
-def _settings(app: Flask, arguments: dict[str, Any]) -> Settings:
-    given, secret_key = arguments["settings"], arguments["secret_key"]
-    if isinstance(secret_key, bytes):
-        # Settings are text; the application itself gets the bytes.
-        secret_key = secret_key.decode("latin-1")
-    if isinstance(given, Settings):
-        return _completed(given, app, secret_key, arguments)
-    if given is not None and not (isinstance(given, type) and issubclass(given, Settings)):
-        raise ConfigurationError("load(settings=…) takes Settings: an instance or a subclass")
-    overriding = {"secret_key": secret_key, "instance": arguments["instance"]}
-    defaults = {"name": app.name, "mongo.database": arguments["mongo_database"]}
-    return (given or Settings)(
-        _config_path=arguments["config_path"],
-        _root=None if arguments["config_path"] else web.project_folder(app),
-        _defaults={name: value for name, value in defaults.items() if value is not None},
-        **{name: value for name, value in overriding.items() if value is not None},
-    )
-
-
-def _completed(
-    settings: Settings, app: Flask, secret_key: str | None, arguments: dict[str, Any]
-) -> Settings:
-    """Return settings with what `load` knows better, or knows at all."""
-    if arguments["instance"] not in {None, settings.instance} or arguments["config_path"]:
-        raise ConfigurationError(
-            "load(settings=…) was given settings that are read already: give instance and "
-            "config_path where they are made, or give load() the class"
-        )
-    changes: dict[str, Any] = {}
-    if secret_key is not None:
-        changes["secret_key"] = SecretStr(secret_key)
-    if "name" not in settings.origins:
-        changes["name"] = f"{app.name}-{settings.instance}" if settings.instance else app.name
-    if arguments["mongo_database"] is not None and settings.mongo.database is None:
-        mongo = settings.mongo.model_copy(update={"database": arguments["mongo_database"]})
-        changes["mongo"] = mongo
-    return settings.model_copy(update=changes) if changes else settings
-
-
-def _container(app: Flask, settings: Settings, given: Any) -> Container:
-    if given is not None and not (isinstance(given, type) and issubclass(given, Container)):
-        raise ConfigurationError("load(container=…) takes a subclass of quorum.Container")
-    return (given or Container)(
-        settings=settings,
-        render=providers.Object(web.renderer(app)),
-        locate=providers.Object(web.locator(app, settings.base_url)),
-    )
-
-
 def unload(app: Flask | None = None) -> None:
     """Close every service of the loaded application, or of the given one, and let go of it.
 
@@ -210,12 +149,14 @@ def unload(app: Flask | None = None) -> None:
     app = app or loaded
     if app is None or "quorum" not in app.extensions:
         return
-    made = app.extensions.pop("quorum")
-    kept: _Loaded = app.extensions.pop("quorum.loaded")
+    made, kept = app.extensions["quorum"], app.extensions["quorum.loaded"]
+    # First of all: the handlers of messages that end meanwhile are still injected.
+    made.ledger.close()
+    app.extensions.pop("quorum", None)
+    app.extensions.pop("quorum.loaded", None)
     if loaded is app:
         current.set_loaded(lambda: None)
     kept.start_up.forget(app)
-    made.ledger.close()
     made.plans.clear()
     del app.container  # type: ignore[attr-defined]
     kept.log.undo()

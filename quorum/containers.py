@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from dependency_injector.providers import Dependency, Object, Provider, Self
@@ -9,9 +10,11 @@ from dependency_injector.providers import Dependency, Object, Provider, Self
 from quorum.choice import choose, lazy
 from quorum.graph.assembly import Assembly
 from quorum.providers import ThreadSafeSingleton
+from quorum.services.amqp.base import Broker
 from quorum.services.health import Health
 from quorum.services.mailer.base import Mailer
 from quorum.services.mongo.base import Mongo
+from quorum.services.pusher.base import Pusher
 from quorum.services.redis.base import Redis
 from quorum.services.storage.base import Storage
 from quorum.services.templates import Templates
@@ -19,14 +22,15 @@ from quorum.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
 
 class Container(Assembly):
     """The services of one application; subclass it to add your own or to replace one.
 
     `Container(settings=Settings(...))` works without an application. `load()` puts the
-    application's own templates in the place of `render`, and gives `locate`, which makes a path
-    of the application a URL.
+    application's own templates in the place of `render`, its context in that of `scope`, inside
+    which handlers of messages run, and gives `locate`, which makes a path of it a URL.
     """
 
     __self__ = Self()
@@ -36,6 +40,19 @@ class Container(Assembly):
     render: Provider[Callable[[str, dict[str, Any]], str]] = ThreadSafeSingleton(Templates)
 
     locate: Provider[Callable[[str], str] | None] = Object(None)
+
+    scope: Provider[Callable[[], AbstractContextManager[object]]] = Object(nullcontext)
+
+    amqp: Provider[Broker] = ThreadSafeSingleton(
+        choose(
+            Broker,
+            memory=lazy("quorum.services.amqp.memory:MemoryBroker"),
+            server=lazy("quorum.services.amqp.server:ServerBroker"),
+        ),
+        settings.provided.amqp,
+        embedded=settings.provided.embedded,
+        scope=scope,
+    )
 
     mailer: Provider[Mailer] = ThreadSafeSingleton(
         choose(
@@ -59,6 +76,16 @@ class Container(Assembly):
         embedded=settings.provided.embedded,
         data_path=settings.provided.data_path,
         database=settings.provided.mongo_database,
+    )
+
+    pusher: Provider[Pusher] = ThreadSafeSingleton(
+        choose(
+            Pusher,
+            memory=lazy("quorum.services.pusher.memory:MemoryPusher"),
+            remote=lazy("quorum.services.pusher.remote:RemotePusher"),
+        ),
+        settings.provided.pusher,
+        embedded=settings.provided.embedded,
     )
 
     redis: Provider[Redis] = ThreadSafeSingleton(
