@@ -11,7 +11,15 @@ from quorum.amazon import (
     get_amazon_bucket,
     get_amazon_key,
 )
-from quorum.api import drop_mongo_db, get_mongo, get_mongo_db, get_redis, send_mail
+from quorum.amqp import get_amqp, properties_amqp
+from quorum.api import (
+    drop_mongo_db,
+    get_mongo,
+    get_mongo_db,
+    get_pusher,
+    get_redis,
+    send_mail,
+)
 from quorum.app import Quorum, ensure_context, init_app, load, onrun, unload
 from quorum.choice import choose, lazy
 from quorum.containers import Container
@@ -39,9 +47,11 @@ from quorum.injection import Provide, inject
 from quorum.profiles import ConfigurationWarning
 from quorum.providers import PerRequest, ThreadSafeSingleton
 from quorum.server import run
+from quorum.services.amqp.base import Broker, Consumer, Delivery
 from quorum.services.health import Health
 from quorum.services.mailer.base import Attachment, Mailer, Message, Sent
 from quorum.services.mongo.base import Mongo
+from quorum.services.pusher.base import Event, Pusher
 from quorum.services.redis.base import Lock, Redis
 from quorum.services.storage.base import Storage, StoredObject
 from quorum.settings import Group, Settings
@@ -52,11 +62,15 @@ __all__ = [
     "APP",
     "AccessDenied",
     "Attachment",
+    "Broker",
     "ConfigurationError",
     "ConfigurationWarning",
     "Conflict",
+    "Consumer",
     "Container",
+    "Delivery",
     "DocumentError",
+    "Event",
     "Forbidden",
     "Group",
     "Health",
@@ -71,6 +85,7 @@ __all__ = [
     "PerRequest",
     "Problem",
     "Provide",
+    "Pusher",
     "Quorum",
     "QuorumError",
     "Redis",
@@ -95,9 +110,11 @@ __all__ = [
     "get_amazon",
     "get_amazon_bucket",
     "get_amazon_key",
+    "get_amqp",
     "get_app",
     "get_mongo",
     "get_mongo_db",
+    "get_pusher",
     "get_redis",
     "has_context",
     "init_app",
@@ -106,6 +123,7 @@ __all__ = [
     "load",
     "mongodb",
     "onrun",
+    "properties_amqp",
     "run",
     "running",
     "send_mail",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from quorum.services.mailer.base import Mailer, Sent
     from quorum.services.mongo.base import Document
+    from quorum.services.pusher.base import Pusher
     from quorum.settings import MailerSettings
 
 _smtp = lazy("quorum.services.mailer.smtp:SmtpMailer")
@@ -123,3 +124,12 @@ def drop_mongo_db() -> None:
 def get_redis() -> redis.Redis:
     """Return the Redis client of the running application. Raises NotLoaded without one."""
     return current.container().redis().client
+
+
+def get_pusher() -> Pusher:
+    """Return the Pusher of the running application. Raises NotLoaded without one.
+
+    `trigger`, `authenticate` and `validate_webhook` take by position what those of the vendor's
+    client take, which is at its `client`.
+    """
+    return current.container().pusher()

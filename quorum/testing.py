@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
+    from quorum.services.amqp.memory import MemoryBroker
     from quorum.services.mailer.memory import MemoryMailer
     from quorum.services.mongo.memory import MemoryMongo
+    from quorum.services.pusher.memory import MemoryPusher
     from quorum.services.redis.memory import MemoryRedis
     from quorum.services.storage.folder import FolderStorage
 
@@ -31,6 +33,12 @@ class Fakes:
         self._nouns = nouns
 
     @property
+    def amqp(self) -> MemoryBroker:
+        """The broker's twin, with what was `published`."""
+        twin: MemoryBroker = self.__getattr__("amqp")
+        return twin
+
+    @property
     def mailer(self) -> MemoryMailer:
         """The mailer's twin, with its `outbox`."""
         twin: MemoryMailer = self.__getattr__("mailer")
@@ -40,6 +48,12 @@ class Fakes:
     def mongo(self) -> MemoryMongo:
         """The twin of MongoDB; look at what is in it by its `database`."""
         twin: MemoryMongo = self.__getattr__("mongo")
+        return twin
+
+    @property
+    def pusher(self) -> MemoryPusher:
+        """The twin of Pusher, with its `events`."""
+        twin: MemoryPusher = self.__getattr__("pusher")
         return twin
 
     @property

@@ -225,7 +225,7 @@ def test_our_own_user_keeps_our_password(smtp: AnyPort):
     assert smtp.handler.envelopes == []
 
 
-# MongoDB and Redis.
+# MongoDB, Redis and Pusher.
 
 
 def test_the_clients_are_those_of_the_loaded_application():
@@ -234,6 +234,17 @@ def test_the_clients_are_those_of_the_loaded_application():
     assert quorum.get_mongo() is app.container.mongo().client
     assert quorum.get_mongo_db() == app.container.mongo().database
     assert quorum.get_redis() is app.container.redis().client
+
+
+def test_pusher_takes_what_the_client_of_its_vendor_took():
+    """`get_pusher` gives the service, which takes the same by position."""
+    app = quorum.load(app=Flask("shop"))
+    with fakes(app) as twins:
+        pusher = quorum.get_pusher()
+        assert pusher is twins.pusher
+        pusher.trigger(["orders"], "new", {"id": 1})
+        twins.pusher.assert_triggered(channel="orders", event="new", data={"id": 1})
+        assert pusher.authenticate("private-orders", "1.2").keys() == {"auth"}
 
 
 def test_the_database_is_named_by_load():
@@ -261,6 +272,7 @@ def test_dropping_the_database_leaves_its_system():
         quorum.get_mongo_db,
         quorum.drop_mongo_db,
         quorum.get_redis,
+        quorum.get_pusher,
         quorum.mongodb.get_connection,
         quorum.mongodb.get_db,
     ],

@@ -10,6 +10,7 @@ import yaml
 
 import quorum
 from quorum import Settings
+from quorum.testing import fakes
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -44,6 +45,20 @@ def test_the_report_is_stored_and_its_url_serves_it():
     visitor = namespace["app"].test_client()
     url = visitor.post("/reports/spring").json["url"]
     assert visitor.get(url).text == "0 orders"
+
+
+def test_the_order_is_published_and_confirmed():
+    """The view of the messages publishes, and its handler triggers the event."""
+    namespace = {"__name__": "shop"}
+    exec(PYTHON[0], namespace)
+    exec(next(code for code in PYTHON if "/orders/" in code), namespace)
+    app = namespace["app"]
+    with fakes(app) as twins:
+        assert app.test_client().post("/orders/7").status_code == 202
+        twins.amqp.assert_published(routing_key="orders", json={"number": 7}, times=1)
+        twins.amqp.consume("orders", namespace["confirm"])
+        twins.amqp.drain()
+        twins.pusher.assert_triggered(channel="orders", event="confirmed", data={"number": 7})
 
 
 def test_the_profile_is_right(tmp_path: Path):

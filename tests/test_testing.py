@@ -114,7 +114,7 @@ def test_only_the_named_are_faked(app: Flask):
 def test_an_unknown_noun_is_refused(app: Flask):
     """A noun without a twin is an error that lists those there are."""
     with (
-        pytest.raises(ConfigurationError, match="no twin of mailr; there are mailer"),
+        pytest.raises(ConfigurationError, match="no twin of mailr; there are amqp, mailer"),
         fakes(app, only=["mailr"]),
     ):
         pass
@@ -234,6 +234,33 @@ def test_fakes_of_an_application_without_quorum_say_what_to_do():
     """`fakes` of an application that is not loaded raises NotLoaded."""
     with pytest.raises(NotLoaded, match="'plain' is not loaded"), fakes(Flask("plain")):
         pass
+
+
+def test_messages_and_events_are_asserted(app: Flask):
+    """The twins of AMQP and Pusher tell what was published and triggered, each by its noun."""
+    with fakes(app) as twins:
+        broker = quorum.get_app().container.amqp()
+        broker.declare_queue("orders")
+        broker.publish({"id": 1}, routing_key="orders")
+        app.container.pusher().trigger("orders", "new", {"id": 1})
+        twins.amqp.assert_published(routing_key="orders", json={"id": 1})
+        twins.pusher.assert_triggered(channel="orders", event="new", data={"id": 1})
+        for wrong in (
+            lambda: twins.amqp.assert_published(routing_key="orders", json={"id": 2}),
+            lambda: twins.pusher.assert_triggered(channel="orders", event="old"),
+        ):
+            with pytest.raises(AssertionError):
+                wrong()
+
+
+def test_a_handler_runs_inside_the_fakes(app: Flask):
+    """What consumes from the twin runs in the application, and meets the other twins."""
+    with fakes(app) as twins:
+        twins.amqp.declare_queue("orders")
+        twins.amqp.consume("orders", lambda _: send(quorum.APP.container.mailer()))
+        twins.amqp.publish("1", routing_key="orders")
+        twins.amqp.drain()
+        twins.mailer.assert_sent(to="ana@example.org", times=1)
 
 
 def test_a_noun_may_be_given_by_itself(app: Flask):

@@ -12,6 +12,7 @@ from flask.cli import ScriptInfo
 from quorum.cli.about import about
 from quorum.cli.check import check
 from quorum.cli.config import config
+from quorum.cli.consume import consume
 from quorum.cli.health import health
 from quorum.cli.run import demo, run
 from quorum.cli.services import services
@@ -44,6 +45,6 @@ def _flask_app() -> str | None:
     return named
 
 
-for _command in (run, demo, config, services, health, check, about):
+for _command in (run, demo, consume, config, services, health, check, about):
     group.add_command(_command)
     main.add_command(_command)

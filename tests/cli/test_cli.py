@@ -39,6 +39,8 @@ SECRETS = {
     "AMQP_URL": f"amqp://{MARKER}:{MARKER}@amqp.example/%2f",
     "AMAZON_ID": MARKER,
     "AMAZON_SECRET": MARKER,
+    "PUSHER_APP_ID": "1001",
+    "PUSHER_CLUSTER": "eu",
     "PUSHER_KEY": MARKER,
     "PUSHER_SECRET": MARKER,
 }
@@ -144,14 +146,22 @@ def test_services_tell_driver_reason_and_address():
         "why": "set in environment, SMTP_URL",
         "address": "mail.example:2525",
     }
+    found = {noun: (rows[noun]["driver"], rows[noun]["address"]) for noun in ("amqp", "pusher")}
+    assert found == {
+        "amqp": ("server", "amqp://***@amqp.example/%2f"),
+        "pusher": ("remote", "eu/apps/1001"),
+    }
     assert rows["greeter"]["driver"] == "Greeter"
 
 
 def test_services_tell_of_the_embedded_twin():
     """Where no address is set, `services` names the variables that would set one."""
-    rows = json.loads(run("quorum", "services", "--json").stdout)
-    assert (rows[0]["driver"], rows[0]["address"]) == ("memory", None)
-    assert "SMTP_URL or SMTP_HOST is not set" in rows[0]["why"]
+    rows = {row["noun"]: row for row in json.loads(run("quorum", "services", "--json").stdout)}
+    assert {*rows} >= {"amqp", "mailer", "mongo", "pusher", "redis", "storage"}
+    assert (rows["mailer"]["driver"], rows["mailer"]["address"]) == ("memory", None)
+    assert "SMTP_URL or SMTP_HOST is not set" in rows["mailer"]["why"]
+    assert "AMQP_URL is not set" in rows["amqp"]["why"]
+    assert "PUSHER_APP_ID is not set" in rows["pusher"]["why"]
 
 
 def test_services_tell_of_a_twin_that_may_not_serve(shop: Path):

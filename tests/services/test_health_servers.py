@@ -21,7 +21,13 @@ if TYPE_CHECKING:
     from quorum.services.health import ServiceHealth
 
 SECRET = "marker-password"
-NOUNS = {"redis": "redis", "mongo": "mongo", "s3": "storage"}
+NOUNS = {
+    "redis": "redis",
+    "mongo": "mongo",
+    "s3": "storage",
+    "amqp": "amqp",
+    "pusher": "pusher",
+}
 RECOVERY = 15.0
 
 
@@ -66,6 +72,11 @@ def settings(kind: str, port: int) -> dict[str, Any]:
     if kind == "mongo":
         # Or the client would go round the proxy, to the address that the server says it has.
         return {"mongo": {"url": f"mongodb://{LOCAL}:{port}/?directConnection=true"}}
+    if kind == "amqp":
+        return {"amqp": {"url": f"amqp://{LOCAL}:{port}/"}}
+    if kind == "pusher":
+        keys = {"app_id": "1001", "key": "marker-key", "secret": "marker-secret"}
+        return {"pusher": {"host": LOCAL, "port": port, "ssl": False, **keys}}
     return {"redis": {"url": f"redis://{LOCAL}:{port}"}}
 
 
@@ -128,13 +139,27 @@ print(Container(settings=Settings()).health().check())
 @pytest.mark.live("redis")
 @pytest.mark.live("mongo")
 @pytest.mark.live("s3")
+@pytest.mark.live("amqp")
+@pytest.mark.live("pusher")
 def test_the_first_check_of_a_process_is_no_false_alarm(
-    redis_server: Any, mongo_server: Any, s3_server: Any, bucket: str
+    redis_server: Any,
+    mongo_server: Any,
+    s3_server: Any,
+    amqp_server: Any,
+    pusher_server: Any,
+    bucket: str,
 ):
-    """Three libraries are imported and three clients built, and nothing is down for that."""
+    """Five libraries are imported and five clients built, and nothing is down for that."""
     variables = {
         "REDIS_URL": redis_server.url,
         "MONGO_URL": mongo_server.url,
+        "AMQP_URL": amqp_server.url,
+        "PUSHER_HOST": LOCAL,
+        "PUSHER_PORT": str(pusher_server.port),
+        "PUSHER_SSL": "false",
+        "PUSHER_APP_ID": pusher_server.app_id,
+        "PUSHER_KEY": pusher_server.key,
+        "PUSHER_SECRET": pusher_server.secret,
         "AMAZON_ENDPOINT": s3_server.url,
         "AMAZON_BUCKET": bucket,
         "AMAZON_ID": "marker-id",
@@ -148,4 +173,4 @@ def test_the_first_check_of_a_process_is_no_false_alarm(
         timeout=60,
         env=environment(**variables),
     )
-    assert done.stdout.count("status='up'") == 3, done.stdout
+    assert done.stdout.count("status='up'") == 5, done.stdout

@@ -11,11 +11,16 @@ from dependency_injector.providers import Provider
 
 import quorum
 from quorum import (
+    Broker,
+    Consumer,
     Container,
+    Delivery,
+    Event,
     Mailer,
     Mongo,
     PerRequest,
     Provide,
+    Pusher,
     Redis,
     Settings,
     Storage,
@@ -24,7 +29,11 @@ from quorum import (
     inject,
     lazy,
 )
+from quorum.services.amqp.memory import MemoryBroker
+from quorum.services.amqp.server import ServerBroker
 from quorum.services.mailer.memory import MemoryMailer
+from quorum.services.pusher.memory import MemoryPusher
+from quorum.services.pusher.remote import RemotePusher
 
 
 class Bell(Protocol):
@@ -58,6 +67,12 @@ class AppContainer(Container):
     alone: Provider[Bell] = ThreadSafeSingleton(Brass, 1)
     post: Provider[Mailer] = ThreadSafeSingleton(
         choose(Mailer, memory=MemoryMailer, smtp=lazy("a.b:C")), Container.settings.provided.mailer
+    )
+    messages: Provider[Broker] = ThreadSafeSingleton(
+        choose(Broker, memory=MemoryBroker, server=ServerBroker), Container.settings.provided.amqp
+    )
+    events: Provider[Pusher] = ThreadSafeSingleton(
+        choose(Pusher, memory=MemoryPusher, remote=RemotePusher), Container.settings.provided.pusher
     )
     session: Provider[Session] = PerRequest(Session)
     generated: Provider[Session] = PerRequest(generated)
@@ -128,7 +143,33 @@ def stores(
     return None if found is None else storage.stat("a.txt").content_type
 
 
+@inject
+def handle(delivery: Delivery, mailer: Mailer = Provide[Container.mailer]) -> str:
+    return str(delivery.json()["name"])
+
+
+@inject
+def messages(
+    amqp: Broker = Provide[Container.amqp], pusher: Pusher = Provide[Container.pusher]
+) -> bool:
+    amqp.declare_queue("orders")
+    number: str = amqp.publish({"name": "ana"}, routing_key="orders", headers={"by": "ana"})
+    consumer: Consumer = amqp.consume("orders", handle, prefetch=5, threads=2)
+    delivery = amqp.get("orders", timeout=1)
+    if delivery is not None:
+        delivery.ack()
+    pusher.trigger(["orders"], "new", {"id": number}, socket_id="1.2")
+    pusher.trigger_batch([Event("orders", "new", number)])
+    return consumer.stop(5)
+
+
 def documented() -> None:
+    channel = quorum.get_amqp().channel()
+    channel.basic_publish("", "orders", b"", quorum.properties_amqp(delivery_mode=2))
+    method, _, _ = channel.basic_get(channel.queue_declare("orders").method.queue)
+    if method is not None:
+        channel.basic_ack(method.delivery_tag)
+    quorum.get_pusher().trigger("orders", "new", {})
     quorum.get_mongo_db()["entries"].find_one()
     quorum.mongodb.get_connection().admin.command("ping")
     quorum.get_redis().get("visits")

@@ -7,11 +7,13 @@ from typing import Protocol
 from dependency_injector.providers import Provider
 
 from quorum import (
+    Broker,
     Container,
     Mailer,
     Mongo,
     PerRequest,
     Provide,
+    Pusher,
     Redis,
     Settings,
     Storage,
@@ -78,3 +80,14 @@ def stores(
     mongo.find_one({})  # error
     redis.get("visits")  # error
     storage.put("a.txt", "text")  # error
+
+
+@inject
+def messages(
+    amqp: Broker = Provide[Container.pusher],  # error
+    pusher: Pusher = Provide[Container.pusher],
+) -> None:
+    amqp.publish(b"", "orders")  # error
+    amqp.consume("orders", "handle")  # error
+    pusher.trigger("orders", "new")  # error
+    pusher.trigger_batch([{"channel": "orders"}])  # error
