@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pymongo import DESCENDING, IndexModel, timeout
@@ -21,16 +21,29 @@ CLOSED = (PyMongoError, ServiceError)
 
 NEWEST_FIRST = [("at", DESCENDING), ("_id", DESCENDING)]
 INDEXES = [IndexModel(NEWEST_FIRST), IndexModel("form", unique=True)]
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True)
 class Entry:
     """What one visitor wrote, when, and the name of the picture if there is one."""
 
+    id: str
     name: str
     message: str
     at: datetime
     picture: str | None = None
+
+    @property
+    def when(self) -> str:
+        """The moment, to be read."""
+        return f"{self.at.day} {self.at:%B %Y, %H:%M} UTC"
+
+    @property
+    def stamp(self) -> int:
+        """The moment, in milliseconds since 1970: what MongoDB keeps of it."""
+        return (self.at - EPOCH) // MILLISECOND
 
 
 class Guestbook:
@@ -44,22 +57,32 @@ class Guestbook:
         self._pictures = pictures
         self._indexed = False
 
-    def sign(self, name: str, message: str, form: str, picture: str | None = None) -> bool:
-        """Add an entry, and tell whether it is new: one `form` makes one entry, sent however often.
+    def sign(self, name: str, message: str, form: str, picture: str | None = None) -> Entry | None:
+        """Add an entry and return it; None where it is there: one `form` makes one entry.
 
         Whoever gets an error may therefore try again, also where the first try did arrive.
         """
-        entry = {"name": name, "message": message, "at": datetime.now(UTC), "form": form}
+        entry = {"name": name, "message": message, "at": datetime.now(UTC), "picture": picture}
         try:
-            self._entries().insert_one(entry | {"picture": picture})
+            id_ = self._entries().insert_one(entry | {"form": form}).inserted_id
         except DuplicateKeyError:
-            return False
-        return True
+            return None
+        return _entry(entry | {"_id": id_})
 
     def entries(self) -> list[Entry]:
         """Return the entries, the newest first."""
-        found = self._entries().find().sort(NEWEST_FIRST).limit(self._keep)
-        return [Entry(each["name"], each["message"], each["at"], each["picture"]) for each in found]
+        return self._newest({})
+
+    def since(self, stamp: int) -> list[Entry]:
+        """Return the entries of that moment and later, the oldest first."""
+        # Seconds. One who waits for news holds a thread of the server.
+        with timeout(1):
+            newest = self._newest({"at": {"$gte": EPOCH + stamp * MILLISECOND}})
+        return newest[::-1]
+
+    def _newest(self, which: dict[str, Any]) -> list[Entry]:
+        found = self._entries().find(which).sort(NEWEST_FIRST).limit(self._keep)
+        return [_entry(each) for each in found]
 
     def trim(self) -> None:
         """Let the oldest entries go where the book is over-full, each with its picture."""
@@ -85,3 +108,7 @@ class Guestbook:
             entries.create_indexes(INDEXES)
             self._indexed = True
         return entries
+
+
+def _entry(found: dict[str, Any]) -> Entry:
+    return Entry(str(found["_id"]), found["name"], found["message"], found["at"], found["picture"])

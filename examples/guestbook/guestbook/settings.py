@@ -14,6 +14,15 @@ class GuestbookGroup(quorum.Group):
     picture_size: int = Field(
         default=2_000_000, ge=1, description="Bytes that a picture may have at most"
     )
+    streams: int = Field(
+        default=2,
+        ge=0,
+        description="Browsers that follow new entries at a time in one process, a thread each",
+    )
+    pusher_js: str = Field(
+        default="https://js.pusher.com/8.4.0/pusher.min.js",
+        description="Where browsers have Pusher's script from, if PUSHER_APP_ID is set",
+    )
 
 
 class GuestbookSettings(quorum.Settings):

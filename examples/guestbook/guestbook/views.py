@@ -1,15 +1,28 @@
 """The page: the form, and what was signed before."""
 
 import logging
+import re
 from typing import Any
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    redirect,
+    render_template,
+    request,
+    stream_with_context,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from guestbook.containers import GuestbookContainer
+from guestbook.days import Days
 from guestbook.entries import CLOSED, Guestbook
+from guestbook.events import EmbeddedConsumer, Events
 from guestbook.forms import SignForm
+from guestbook.live import Live
 from guestbook.pictures import Pictures
 from guestbook.visits import Visits
 from quorum import Mailer, Provide, ServiceError, Settings, inject
@@ -41,23 +54,27 @@ def sign(
     guestbook: Guestbook = Provide[GuestbookContainer.guestbook],
     pictures: Pictures = Provide[GuestbookContainer.pictures],
     mailer: Mailer = Provide[GuestbookContainer.mailer],
+    events: Events = Provide[GuestbookContainer.events],
+    consumer: EmbeddedConsumer = Provide[GuestbookContainer.embedded_consumer],
 ) -> ResponseReturnValue:
-    """Add an entry and thank for it, or show the form again with what is wrong."""
+    """Add an entry, tell of it and thank for it, or show the form again with what is wrong."""
     form = SignForm.read(request.form, request.files)
     errors = form.errors(pictures.limit)
     if errors:
         return show(form, errors, status=422)
     picture, kept = add(form, pictures)
     try:
-        new = guestbook.sign(form.name, form.message, form.key, picture)
+        entry = guestbook.sign(form.name, form.message, form.key, picture)
     except CLOSED as error:
         # The picture stays: the entry may have been written though no answer came.
         logger.warning("an entry could not be written: %s", error)
         return closed(form, {})
-    if not new:
+    if entry is None:
         if picture:
             pictures.discard(picture)
         return redirect(url_for("pages.index", signed="before"), code=303)
+    events.signed(entry)
+    consumer.start()
     if kept != "failed":
         # Who waited for a storage that is down does not wait for it again.
         guestbook.trim()
@@ -73,6 +90,7 @@ def show(
     status: int = 200,
     guestbook: Guestbook = Provide[GuestbookContainer.guestbook],
     visits: Visits = Provide[GuestbookContainer.visits],
+    days: Days = Provide[GuestbookContainer.days],
 ) -> ResponseReturnValue:
     """Answer with the page, and count the visit."""
     try:
@@ -81,15 +99,34 @@ def show(
         logger.warning("the entries could not be read: %s", error)
         return closed(form, errors)
     page = render_template(
-        "index.html", form=form, errors=errors, entries=entries, visits=visits.count()
+        "index.html",
+        form=form,
+        errors=errors,
+        entries=entries,
+        day=days.today(),
+        visits=visits.count(),
     )
     return page, status
 
 
 def closed(form: SignForm, errors: dict[str, str]) -> ResponseReturnValue:
     """Answer that the book cannot be opened now, with the form as it was typed."""
-    page = render_template("index.html", form=form, errors=errors, entries=None, visits=None)
+    page = render_template("index.html", form=form, errors=errors, entries=None)
     return page, 503, {"Retry-After": "10"}
+
+
+@pages.get("/live")
+@inject
+def follow(live: Live = Provide[GuestbookContainer.live]) -> ResponseReturnValue:
+    """Stream the entries since a stamp, which the page has and then the browser, and new ones."""
+    after = request.headers.get("Last-Event-ID") or request.args.get("after", "")
+    # Of later years than one has to think of, a moment could not be made.
+    messages = live.stream(int(after)) if re.fullmatch("[0-9]{1,13}", after) else None
+    if messages is None:
+        abort(404)
+    # No proxy should keep them back: https://nginx.org/en/docs/http/ngx_http_proxy_module.html
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return Response(stream_with_context(messages), headers=headers, mimetype="text/event-stream")
 
 
 @pages.errorhandler(RequestEntityTooLarge)

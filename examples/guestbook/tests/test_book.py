@@ -1,12 +1,13 @@
 """The book: what is written into it, and what is let go."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import pytest
 from flask import Flask
-from guestbook.entries import Guestbook
+from guestbook.entries import Entry, Guestbook
 from guestbook.pictures import Pictures
 
 from quorum.testing import Fakes
@@ -30,7 +31,7 @@ def pictures(app: Flask) -> Pictures:
     return pictures
 
 
-def sign(book: Guestbook, name: str, picture: str | None = None) -> bool:
+def sign(book: Guestbook, name: str, picture: str | None = None) -> Entry | None:
     """Sign with a form of its own."""
     return book.sign(name, f"Hello from {name}", f"form {next(_forms)}", picture)
 
@@ -103,6 +104,38 @@ def test_takes_a_form_once(book: Guestbook) -> None:
     assert len(book.entries()) == 1
 
 
+def test_returns_what_was_written(book: Guestbook) -> None:
+    """Whoever signs is given the entry as the book has it, but for what MongoDB rounds off."""
+    signed = sign(book, "Ana")
+    (entry,) = book.entries()
+    assert signed is not None
+    assert (signed.id, signed.name, signed.stamp) == (entry.id, entry.name, entry.stamp)
+
+
+def test_gives_what_is_new(book: Guestbook) -> None:
+    """Since a stamp, entries are given the oldest first, with that of the stamp itself."""
+    for name in ("Ana", "Ben", "Cid"):
+        sign(book, name)
+        wait_for_the_next_millisecond()
+    newest, middle, _ = book.entries()
+    assert [each.name for each in book.since(middle.stamp)] == ["Ben", "Cid"]
+    assert book.since(newest.stamp + 1) == []
+
+
+def wait_for_the_next_millisecond() -> None:
+    """Return once an entry would have another stamp."""
+    began = time.time_ns() // 1_000_000
+    while time.time_ns() // 1_000_000 == began:
+        pass
+
+
+@pytest.mark.parametrize("stamp", [0, 9_999_999_999_999])
+def test_bears_any_stamp(book: Guestbook, stamp: int) -> None:
+    """A stamp of long ago, and one of the far future, are stamps."""
+    sign(book, "Ana")
+    assert len(book.since(stamp)) == (stamp == 0)
+
+
 def test_loses_no_entry_to_threads(book: Guestbook, quorum_fakes: Fakes) -> None:
     """Visitors who sign at the same time are all in the book."""
     with ThreadPoolExecutor(8) as pool:
@@ -114,7 +147,7 @@ def test_takes_a_form_once_from_many_threads(book: Guestbook) -> None:
     """One form that is sent from many threads at once makes one entry."""
     with ThreadPoolExecutor(8) as pool:
         new = list(pool.map(lambda _: book.sign("Ana", "Hello", "the form of Ana"), range(20)))
-    assert new.count(True) == 1
+    assert len(new) - new.count(None) == 1
     assert len(book.entries()) == 1
 
 

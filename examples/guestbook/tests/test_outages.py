@@ -44,6 +44,16 @@ def without(monkeypatch: pytest.MonkeyPatch, nowhere: str) -> Iterator[Visit]:
             "AMAZON_SECRET": "a secret",
             "AMAZON_TIMEOUT": "0.5",
         },
+        "amqp": {"AMQP_URL": f"amqp://guest:guest@{nowhere}/", "AMQP_TIMEOUT": "0.5"},
+        "pusher": {
+            "PUSHER_HOST": nowhere.partition(":")[0],
+            "PUSHER_PORT": nowhere.partition(":")[2],
+            "PUSHER_SSL": "no",
+            "PUSHER_APP_ID": "1001",
+            "PUSHER_KEY": "a-key",
+            "PUSHER_SECRET": "a-secret",
+            "PUSHER_TIMEOUT": "0.5",
+        },
     }
     with ExitStack() as undo:
 
@@ -138,7 +148,43 @@ def test_shows_the_entries_of_a_closed_storage(client: FlaskClient, quorum_fakes
     assert "There is a picture, which cannot be shown right now." in client.get("/").text
 
 
-@pytest.mark.parametrize("noun", ["mongo", "redis", "storage"])
+@pytest.mark.parametrize("noun", ["amqp", "pusher"])
+def test_keeps_an_entry_that_nobody_hears_of(without: Visit, noun: str) -> None:
+    """Where nobody can be told of an entry, it is in the book all the same, and mail goes out."""
+    client, twins = without(noun)
+    page = client.post("/", data=ANA, follow_redirects=True)
+    assert page.status_code == 200
+    assert "Thank you for signing!" in page.text
+    assert page.text.count("What a lovely idea.") == 1
+    twins.mailer.assert_sent(to="ana@example.org", times=1)
+
+
+def test_tells_open_pages_without_the_broker(without: Visit) -> None:
+    """Where AMQP is down, open pages see a new entry; the summary of the day is left out."""
+    client, twins = without("amqp")
+    page = client.post("/", data=ANA, follow_redirects=True).text
+    twins.pusher.assert_triggered(channel="guestbook", times=1)
+    assert '<div class="today">' not in page
+
+
+def test_counts_an_entry_without_pusher(without: Visit) -> None:
+    """Where Pusher is down, the summary of the day counts a new entry."""
+    client, twins = without("pusher")
+    client.post("/", data=ANA)
+    twins.amqp.drain()
+    assert '<div class="today">' in client.get("/").text
+
+
+def test_writes_what_is_wrong_to_the_log(without: Visit, caplog: pytest.LogCaptureFixture) -> None:
+    """That nobody was told is in the log of the application, without a password."""
+    client, _ = without("amqp")
+    client.post("/", data=ANA)
+    said = [each for each in caplog.records if each.name == "guestbook.events"]
+    assert [each.levelname for each in said] == ["WARNING"]
+    assert "guest:guest" not in caplog.text
+
+
+@pytest.mark.parametrize("noun", ["mongo", "redis", "storage", "amqp", "pusher"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_answers_in_time(without: Visit, picture: bytes, noun: str, method: str) -> None:
     """With any one server down, nobody waits for longer than 6 seconds."""

@@ -29,8 +29,7 @@ def test_shows_the_newest_first(client: FlaskClient) -> None:
     """The newest entry stands above the older ones."""
     client.post("/", data=ANA | {"name": "Older"})
     client.post("/", data=ANA | {"name": "Newer"})
-    page = client.get("/").text
-    assert page.index("Newer") < page.index("Older")
+    assert re.findall("<h3>(Newer|Older)</h3>", client.get("/").text) == ["Newer", "Older"]
 
 
 def test_shows_no_address(client: FlaskClient) -> None:
@@ -91,6 +90,28 @@ def test_counts_a_line_break_once(client: FlaskClient) -> None:
     """A message as long as the browser allowed is taken, though a browser sends CR LF."""
     page = client.post("/", data=ANA | {"message": "\r\n".join("a" * 500) + "a"})
     assert page.status_code < 400
+
+
+def test_works_without_a_script(client: FlaskClient) -> None:
+    """All that is to be seen is in the page itself, and the form is sent by the browser."""
+    page = client.post("/", data=ANA, follow_redirects=True).text
+    shown = re.sub("<template.*?</template>", "", page, flags=re.DOTALL)
+    assert "What a lovely idea." in shown
+    assert '<form method="post" action="/"' in shown
+
+
+def test_has_no_script_of_its_own(client: FlaskClient) -> None:
+    """Scripts come from files alone, so that a Content-Security-Policy may forbid all others."""
+    page = client.post("/", data=ANA, follow_redirects=True).text
+    assert re.findall("<script(.*?)</script>", page, re.DOTALL) == [' src="/static/live.js" defer>']
+    assert not re.search(r"\son[a-z]+=|style=|javascript:", page)
+
+
+def test_shows_as_text_what_comes_later(client: FlaskClient) -> None:
+    """The script puts what visitors wrote into the page as text, never as markup."""
+    script = client.get("/static/live.js").text
+    assert "textContent" in script
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval", script)
 
 
 def ticket_of(page: str) -> str:

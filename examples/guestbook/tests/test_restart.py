@@ -76,6 +76,18 @@ def test_remembers_everything(
     assert recipients() == ["ana@example.org"]
 
 
+def test_stops_beside_an_open_page(tmp_path: Path) -> None:
+    """Who still has the page open keeps the guestbook not from stopping well."""
+    log = tmp_path / "log"
+    with urllib3.PoolManager(retries=False) as visitor:
+        with serving("run", log) as url:
+            stream = visitor.request("GET", f"{url}/live?after=0", preload_content=False)
+            assert stream.read(5) == b"retry"
+        stream.close()
+    assert "was stopped" in log.read_text()
+    assert "Traceback" not in log.read_text()
+
+
 def recipients() -> list[str]:
     """Return whom the mail is for that the folder of data holds."""
     app = create_app()

@@ -7,7 +7,7 @@ from guestbook import create_app
 import quorum
 
 
-@pytest.mark.parametrize("noun", ["guestbook", "pictures", "visits"])
+@pytest.mark.parametrize("noun", ["guestbook", "pictures", "visits", "days", "events", "live"])
 def test_are_one_each_for_the_application(app: Flask, noun: str) -> None:
     """The container gives every view the same service."""
     service = getattr(app.extensions["quorum"], noun)
@@ -31,6 +31,9 @@ def test_are_others_for_another_application(app: Flask) -> None:
         ("REDIS_URL", "", "Redis, <strong>embedded twin</strong>"),
         ("AMAZON_BUCKET", "pictures", "Storage, <strong>s3</strong>"),
         ("AMAZON_BUCKET", "", "Storage, <strong>embedded twin</strong>"),
+        ("AMQP_URL", "amqp://broker.example.org", "AMQP, <strong>server</strong>"),
+        ("AMQP_URL", "", "AMQP, <strong>embedded twin</strong>"),
+        ("PUSHER_APP_ID", "", "Pusher, <strong>embedded twin</strong>"),
     ],
 )
 def test_are_named_on_the_page(
