@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tests.programs import Server
 
 APP = """\
+import sys
 import time
 from pathlib import Path
 
@@ -35,7 +36,8 @@ def tell(delivery, mailer: Mailer = Provide[Container.mailer]):
     print(f"{current_app.name}: {type(mailer).__name__} {delivery.json()}")
 
 def wait(delivery):
-    print("begun", delivery.body.decode())
+    # In one piece: another thread may print at the same time.
+    sys.stdout.write(f"begun {delivery.body.decode()}\\n")
     while not Path("go").exists():
         time.sleep(0.02)
 
