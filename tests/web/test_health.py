@@ -99,7 +99,15 @@ def test_ready_gives_status_driver_and_seconds_of_each_service(app: Flask):
     """In the order of the container."""
     app.container.clock()
     services = ask(app).json["services"]
-    assert {*services} == {"mailer", "mongo", "redis", "storage", "clock"}
+    assert {*services} == {
+        "amqp",
+        "mailer",
+        "mongo",
+        "pusher",
+        "redis",
+        "storage",
+        "clock",
+    }
     assert services["mailer"] == {"status": "unused", "driver": "memory", "seconds": None}
     assert services["clock"] == services["clock"] | {"status": "up", "driver": "Clock"}
     assert 0 <= services["clock"]["seconds"] < 1

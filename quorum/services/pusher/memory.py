@@ -69,8 +69,8 @@ class MemoryPusher(CheckedPusher):
         names = frozenset(map(check_channel, channels))
         follower = Follower(self._followers, names, checked_timeout(timeout))
         self._followers.add(follower)
-        if self._closed:
-            follower.close()
+        # It may have been closed meanwhile, and would end no follower that came after.
+        self._check_open()
         return follower
 
     def webhook(self, events: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str], bytes]:
