@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from quorum.errors import Unavailable, Unsupported
+from quorum.errors import Unavailable
 from quorum.services.counts import Counts
 from quorum.services.pusher.events import (
-    ENCRYPTED,
     check_channel,
     check_prefix,
     check_socket_id,
+    check_unencrypted,
     dumped,
     outgoing,
     outgoing_batch,
@@ -85,12 +85,7 @@ class CheckedPusher(ABC):
         with self._call():
             check_channel(channel)
             check_socket_id(socket_id)
-            if channel.startswith(ENCRYPTED):
-                raise Unsupported(
-                    "pusher",
-                    f"the channel {channel!r} is encrypted, which needs a master key that there "
-                    "is no setting for; use a private- channel",
-                )
+            check_unencrypted(channel)
             if channel.startswith("presence-"):
                 return self._signatures.authorize(channel, socket_id, _user(user))
             if channel.startswith("private-"):

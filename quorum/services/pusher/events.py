@@ -23,7 +23,6 @@ LARGEST_DATA = 10 * 1024
 
 _CHANNEL = re.compile(r"[A-Za-z0-9_=@,.;-]*")
 _SOCKET_ID = re.compile(r"[0-9]+\.[0-9]+")
-ENCRYPTED = "private-encrypted-"
 
 
 @dataclass(frozen=True)
@@ -51,13 +50,7 @@ def outgoing(channels: Any, name: Any, data: Any, socket_id: Any) -> Outgoing:
     """Return the event of what `trigger` was given. Raises Rejected for what cannot travel."""
     listed = _listed(channels)
     for channel in listed:
-        check_channel(channel)
-        if channel.startswith(ENCRYPTED):
-            raise Unsupported(
-                "pusher",
-                f"the channel {channel!r} is encrypted, which needs a master key that there is no "
-                "setting for; use a private- channel",
-            )
+        check_unencrypted(check_channel(channel))
     text, plain = _encoded(data)
     if len(text.encode()) > LARGEST_DATA:
         raise refused(
@@ -87,6 +80,16 @@ def check_channel(channel: object) -> str:
     if not channel:
         raise refused("the name of the channel is empty; give it one")
     return check_prefix(channel)
+
+
+def check_unencrypted(channel: str) -> None:
+    """Raise Unsupported for a channel whose events are encrypted."""
+    if channel.startswith("private-encrypted-"):
+        raise Unsupported(
+            "pusher",
+            f"the channel {channel!r} is encrypted, which needs a master key that there is no "
+            "setting for; use a private- channel",
+        )
 
 
 def check_prefix(prefix: object) -> str:
