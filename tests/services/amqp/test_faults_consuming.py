@@ -67,14 +67,15 @@ def is_back(amqp: Broker, queue: str, handled: Handled, within: float = RECOVERY
 # A13 · the consumer is killed
 
 CONSUMER = """\
-import sys, threading, time
+import os, sys, threading, time
 from contextlib import nullcontext
 from quorum.services.amqp.server import ServerBroker
 from quorum.settings import AmqpSettings
 
 def handle(delivery):
     time.sleep(0.002)
-    print(delivery.message_id, flush=True)
+    # One write: the lines of two threads that print can mix.
+    os.write(1, f"{delivery.message_id}\\n".encode())
 
 amqp = ServerBroker(AmqpSettings(url=sys.argv[1]), scope=nullcontext)
 amqp.consume(sys.argv[2], handle, prefetch=10, threads=2)
