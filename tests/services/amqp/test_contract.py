@@ -150,7 +150,7 @@ def test_headers_come_back_as_amqp_says_them(
 @pytest.mark.parametrize(
     "headers",
     [
-        {"a": object()},
+        {"a": ...},
         {"a": 1.5},
         {"a": 2**63},
         {"a": {"b": {1, 2}}},

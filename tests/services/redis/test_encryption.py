@@ -125,7 +125,7 @@ def test_a_stalled_large_value_is_timed_out(
 ) -> None:
     """Records of TLS are no progress by themselves."""
     proxy = stack.enter_context(Proxy(server.port))
-    client = over_tls(proxy, timeout=0.5).client
+    client = over_tls(proxy, timeout=1).client
     client.ping()
     proxy.stalled = True
     with at_most(4), pytest.raises(redis.TimeoutError):
