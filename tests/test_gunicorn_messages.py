@@ -19,9 +19,9 @@ from tests.services.amqp.own_server import (
     connected,
     drained,
     new_queue,
-    wait_until,
 )
 from tests.test_gunicorn import WORKERS, gunicorn
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

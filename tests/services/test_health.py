@@ -20,6 +20,7 @@ from quorum.services.mailer.memory import MemoryMailer
 from quorum.settings import MailerSettings
 from quorum.testing import fakes
 from tests.servers import LOCAL, free_port
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,13 +69,6 @@ def down(sentence: str = "it is closed") -> Callable[[], None]:
         raise Unavailable("clock", sentence)
 
     return answer
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def clock_threads() -> int:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    pass
 
 DEADLINE = 15.0
 """Seconds within which whatever is waited for must have come."""
@@ -16,15 +15,6 @@ DEADLINE = 15.0
 def name() -> str:
     """Return the name of a queue or an exchange that no other test has."""
     return f"test-{uuid.uuid4().hex}"
-
-
-def wait_until(condition: Callable[[], Any], seconds: float = DEADLINE) -> Any:
-    """Wait until a condition is true, and return what it gave; fail if it is not in time."""
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "it did not come true in time"
-        time.sleep(0.005)
-    return found
 
 
 def take(broker: Any, queue: str, seconds: float = DEADLINE) -> Any:

@@ -14,9 +14,10 @@ from quorum.errors import TimedOut, Unavailable
 from quorum.services.amqp.server import ServerBroker
 from quorum.settings import AmqpSettings
 from tests.servers import LOCAL, AmqpServer
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pika.adapters.blocking_connection import BlockingChannel
@@ -162,11 +163,3 @@ def at_most(seconds: float) -> Iterator[None]:
     start = time.monotonic()
     yield
     assert time.monotonic() - start <= seconds
-
-
-def wait_until(condition: Callable[[], Any], seconds: float = RECOVERY) -> None:
-    """Wait until something is true, and fail if it is not in time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come true in time"
-        time.sleep(0.01)

@@ -26,9 +26,9 @@ from tests.services.amqp.own_server import (
     lasting_queue,
     new_queue,
     url_of,
-    wait_until,
     waiting,
 )
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

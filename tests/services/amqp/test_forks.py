@@ -14,8 +14,8 @@ from tests.services.amqp.own_server import (
     connected,
     drained,
     new_queue,
-    wait_until,
 )
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path

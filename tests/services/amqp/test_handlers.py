@@ -10,7 +10,8 @@ import pytest
 from quorum.errors import TimedOut
 from quorum.services.amqp.deliveries import Answer, OneAnswer
 from quorum.services.amqp.handlers import Handlers
-from tests.services.amqp.brokers import DEADLINE, wait_until
+from tests.services.amqp.brokers import DEADLINE
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,8 +13,9 @@ from quorum.errors import Rejected, TimedOut
 from quorum.services.amqp.memory import MemoryBroker, Published
 from quorum.services.amqp.memory.exchanges import matches
 from quorum.settings import AmqpSettings
-from tests.services.amqp.brokers import DEADLINE, death_of, drain, given_back, take, wait_until
+from tests.services.amqp.brokers import DEADLINE, death_of, drain, given_back, take
 from tests.services.amqp.children import fork, forks, status_of
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

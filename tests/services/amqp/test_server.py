@@ -18,7 +18,7 @@ from tests.proxy import Proxy
 from tests.servers import AmqpServer, free_port
 from tests.services.amqp.brokers import name
 from tests.services.amqp.children import fork, forks, status_of
-from tests.services.amqp.own_server import wait_until
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,7 +7,6 @@ import email
 import email.policy
 import socket
 import threading
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -312,11 +311,3 @@ class FaultyServer:
 def mail(mailer: Any, **fields: Any) -> Any:
     """Send a mail whose fields do not matter but for those given."""
     return mailer.send(**({"subject": "Hello", "to": "ana@example.org", "text": "Hello"} | fields))
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 5) -> None:
-    """Wait for a condition. Raises AssertionError if it does not come true in time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "the condition did not come true in time"
-        time.sleep(0.005)

@@ -12,7 +12,8 @@ import pytest
 from quorum.errors import Rejected, TimedOut, Unavailable
 from quorum.services.deadline import Deadline
 from quorum.services.mailer.smtp.session import Session
-from tests.services.mailer.servers import mail, wait_until
+from tests.services.mailer.servers import mail
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.services.mailer.servers import Conversation

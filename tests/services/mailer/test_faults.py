@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from quorum.errors import Rejected, ServiceError, TimedOut, Unavailable, Unsupported
-from tests.services.mailer.servers import PASSWORD, USER, SmtpServer, mail, wait_until
+from tests.services.mailer.servers import PASSWORD, USER, SmtpServer, mail
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

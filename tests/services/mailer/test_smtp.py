@@ -14,7 +14,8 @@ from quorum import Container, Settings
 from quorum.errors import Rejected, TimedOut, Unavailable
 from quorum.services import sockets
 from quorum.services.deadline import Deadline
-from tests.services.mailer.servers import mail, wait_until
+from tests.services.mailer.servers import mail
+from tests.waiting import wait_until
 
 
 def test_a_name_that_does_not_exist_is_unavailable(connect: Any) -> None:

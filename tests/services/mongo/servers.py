@@ -41,14 +41,6 @@ QUIET = "&serverMonitoringMode=poll&heartbeatFrequencyMS=60000"
 """Options for a URL: the driver asks how the server is so seldom that no fault meets that."""
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came to be so"
-        time.sleep(0.02)
-
-
 def in_child(work: Callable[[], object]) -> int:
     """Run something in a forked child, and return its exit status; at most 20 seconds."""
     process = os.fork()

@@ -54,7 +54,7 @@ from pymongo.errors import (
 )
 
 from quorum.errors import Rejected, Unavailable
-from tests.services.mongo.servers import wait_until
+from tests.waiting import wait_until
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123000, tzinfo=UTC)
 

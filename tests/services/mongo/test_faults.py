@@ -23,7 +23,8 @@ from quorum.services.mongo.options import client_options
 from quorum.settings import MongoSettings
 from tests.proxy import Proxy
 from tests.servers import LOCAL, MongoServer, free_port
-from tests.services.mongo.servers import QUIET, direct, in_child, wait_until
+from tests.services.mongo.servers import QUIET, direct, in_child
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from contextlib import ExitStack

@@ -22,8 +22,9 @@ from pymongo.errors import DuplicateKeyError, OperationFailure, WriteError
 from quorum.errors import Rejected, Unavailable, Unsupported
 from quorum.services.mongo.memory import MemoryMongo
 from quorum.settings import MongoSettings
-from tests.services.mongo.servers import in_child, wait_until
+from tests.services.mongo.servers import in_child
 from tests.services.mongo.test_contract import VALUES
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,7 +19,8 @@ from quorum.services.mongo.options import client_options
 from quorum.services.mongo.server import ServerMongo
 from quorum.settings import MongoSettings
 from tests.servers import LOCAL, free_port
-from tests.services.mongo.servers import direct, in_child, wait_until
+from tests.services.mongo.servers import direct, in_child
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.proxy import Proxy
