@@ -189,7 +189,8 @@ def onrun(function: C) -> C:
     """Have a function called once in each application, in its context, before its first view.
 
     One that raises is called again at the next request; those before it are not. A function
-    given after the first request of an application is not called in that one.
+    given after the first request of an application is not called in that one. Within
+    `quorum.testing.fakes` all are called anew, for the twins.
     """
     if function not in on_run:
         on_run.append(function)

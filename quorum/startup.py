@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
+logger = logging.getLogger("quorum")
+
 _DEEPEST = 8
 
 
@@ -33,6 +37,8 @@ class StartUp:
         self._done = False
         self._called = 0
         self._within: int | None = None
+        self._failed: Exception | None = None
+        self._aside: threading.Thread | None = None
         self._lock = ForkSafeLock()
         request_started.connect(self.run, app)
 
@@ -41,9 +47,33 @@ class StartUp:
 
         Raises ConfigurationError, at every request until what is wrong is mended.
         """
-        if not self._done and not _asks_whether_it_lives():
+        if not self._done and not _asks_after_health():
+            failed = self._failed
             with self._lock:
+                if self._failed is not failed and self._failed is not None:
+                    # Who waited while another thread tried shares its answer, not its wait.
+                    raise self._failed
                 self._run_once(app)
+
+    def ready(self, app: Flask, within: float) -> bool:
+        """Begin it beside, if nobody has, and tell whether it is done within so many seconds.
+
+        What it raises is logged.
+        """
+        if not self._done:
+            if self._aside is None or not self._aside.is_alive():
+                self._aside = threading.Thread(
+                    target=self._try, args=(app,), name="quorum-start-up", daemon=True
+                )
+                self._aside.start()
+            self._aside.join(within)
+        return self._done
+
+    def _try(self, app: Flask) -> None:
+        try:
+            self.run(app)
+        except Exception:
+            logger.exception("%s is not ready", app.name)
 
     def _run_once(self, app: Flask) -> None:
         # An `onrun` function may itself make a request; a forked child may not have this thread.
@@ -56,21 +86,38 @@ class StartUp:
                 while self._called < len(on_run):
                     on_run[self._called]()
                     self._called += 1
+        except Exception as error:
+            self._failed = error
+            raise
         finally:
             self._within = None
-        self._done = True
+        self._done, self._failed = True, None
         # Without the sender: with it, the signal goes on looking the receiver up.
         request_started.disconnect(self.run)
+
+    @contextmanager
+    def again(self, app: Flask) -> Iterator[None]:
+        """Have the first request within do it anew; afterwards all is as it was."""
+        kept = self._done, self._called
+        self._done, self._called = False, 0
+        request_started.connect(self.run, app)
+        try:
+            yield
+        finally:
+            self._done, self._called = kept
+            if self._done:
+                request_started.disconnect(self.run, app)
+            else:
+                request_started.connect(self.run, app)
 
     def forget(self, app: Flask) -> None:
         """Let the application go on without the check."""
         request_started.disconnect(self.run, app)
 
 
-def _asks_whether_it_lives() -> bool:
-    # The answer touches nothing, and is owed while an `onrun` function takes its time.
-    asked = has_request_context() and request.endpoint == "quorum.health"
-    return asked and request.view_args == {"probe": "live"}
+def _asks_after_health() -> bool:
+    # The answer is owed while an `onrun` function takes its time.
+    return has_request_context() and request.endpoint == "quorum.health"
 
 
 on_run: list[Callable[[], Any]] = []
@@ -197,6 +244,8 @@ def _left_alone(function: Any) -> Iterator[Problem]:
         injection = Injection(layer)
         for name in injection.markers:
             where = f"{injection.name}, parameter {name!r}"
-            yield Problem(where, "has a marker and no inject; put @inject below the route")
+            yield Problem(
+                where, "has a marker and no inject; put @inject below the other decorators"
+            )
         if injection.markers:
             return

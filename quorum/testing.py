@@ -107,6 +107,8 @@ def fakes(
         undo.callback(double.ledger.close)
         for name in swapped:
             undo.enter_context(_overriding(getattr(container, name), getattr(double, name)))
+        # What they made ready, such as a queue, the twins do not have.
+        undo.enter_context(app.extensions["quorum.loaded"].start_up.again(app))
         yield Fakes(double, nouns)
 
 

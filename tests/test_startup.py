@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
 
 import pytest
@@ -13,6 +15,7 @@ from flask.views import MethodView
 
 import quorum
 from quorum import ConfigurationError, Container, Mailer, Provide, Settings, inject, startup
+from tests.waiting import wait_until
 
 DEADLINE = 15
 built: list[object] = []
@@ -192,7 +195,7 @@ def test_inject_above_the_route_is_found():
     def view(clock: Clock = Provide[Services.clock]):
         return "never"
 
-    rule = "has a marker and no inject; put @inject below the route"
+    rule = "has a marker and no inject; put @inject below the other decorators"
     assert found(app) == [f"{named(view)}, parameter 'clock': {rule}"]
 
 
@@ -516,8 +519,9 @@ def test_an_annotated_marker_without_inject_is_found():
 
 
 def test_whether_the_process_lives_is_told_before_it_is_ready():
-    """`/health/live` waits for no `onrun` function; `/health/ready` and every view do."""
+    """`/health/live` waits for no `onrun` function; `/health/ready` says down, every view fails."""
     app = quorum.load(name="shop")
+    app.add_url_rule("/", view_func=lambda: "")
 
     @quorum.onrun
     def fail():
@@ -525,7 +529,48 @@ def test_whether_the_process_lives_is_told_before_it_is_ready():
 
     visitor = app.test_client()
     assert visitor.get("/health/live").status_code == 200
-    assert visitor.get("/health/ready").status_code == 500
+    assert visitor.get("/health/ready").status_code == 503
+    assert visitor.get("/health/ready").json == {"status": "down", "services": {}}
+    assert visitor.get("/").status_code == 500
+
+
+def test_readiness_waits_for_no_slow_start():
+    """An `onrun` function that takes long is not ready within a second, and is once it ends."""
+    app = quorum.load(name="shop")
+    go_on = threading.Event()
+
+    @quorum.onrun
+    def connect():
+        assert go_on.wait(10)
+
+    visitor = app.test_client()
+    began = time.monotonic()
+    assert visitor.get("/health/ready").status_code == 503
+    assert time.monotonic() - began < 1.5
+    go_on.set()
+    wait_until(lambda: visitor.get("/health/ready").status_code == 200)
+
+
+def test_those_that_waited_share_a_failure():
+    """Eight requests while an `onrun` function fails slowly cost its time once, not eight times."""
+    app = quorum.load(name="shop")
+    app.add_url_rule("/", view_func=lambda: "")
+    calls = []
+    entered = threading.Barrier(8)
+
+    @quorum.onrun
+    def connect():
+        calls.append(1)
+        time.sleep(0.3)
+        raise RuntimeError("the broker is down")
+
+    def visit(_):
+        entered.wait(10)
+        return app.test_client().get("/").status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(visit, range(8))) == {500}
+    assert len(calls) < 4
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,16 @@ from flask import Flask
 
 import quorum
 from quorum import (
+    Broker,
     ConfigurationError,
     Container,
     Mailer,
     NotLoaded,
+    Provide,
     Settings,
     ThreadSafeSingleton,
     choose,
+    inject,
 )
 from quorum.services.mailer.memory import MemoryMailer
 from quorum.services.mailer.smtp import SmtpMailer
@@ -261,6 +264,30 @@ def test_a_handler_runs_inside_the_fakes(app: Flask):
         twins.amqp.publish("1", routing_key="orders")
         twins.amqp.drain()
         twins.mailer.assert_sent(to="ana@example.org", times=1)
+
+
+def test_what_is_made_ready_on_run_is_so_in_each_fakes(app: Flask):
+    """`onrun` functions are called anew for the twins, and for the application afterwards."""
+    called = []
+
+    @quorum.onrun
+    @inject
+    def declare(amqp: Broker = Provide[Container.amqp]):
+        called.append(amqp)
+        amqp.declare_queue("orders")
+
+    @app.post("/orders")
+    @inject
+    def order(amqp: Broker = Provide[Container.amqp]):
+        amqp.publish("an order", routing_key="orders")
+        return ""
+
+    for _ in range(2):
+        with fakes(app) as twins:
+            assert app.test_client().post("/orders").status_code == 200
+            twins.amqp.assert_published(routing_key="orders")
+    assert app.test_client().post("/orders").status_code == 200
+    assert len({id(broker) for broker in called}) == len(called) == 3
 
 
 def test_a_noun_may_be_given_by_itself(app: Flask):

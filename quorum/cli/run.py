@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from quorum.cli.output import configured, find_app
-from quorum.errors import ConfigurationError
+from quorum.errors import ConfigurationError, ServiceError
 from quorum.server import SERVERS, serve
 
 _host = click.option("--host", "-h", help="Address to listen on; HOST unless it is given.")
@@ -23,7 +23,11 @@ _port = click.option("--port", "-p", type=int, help="Port to listen on; PORT unl
 @configured
 def run(host: str | None, port: int | None, server: str | None) -> None:
     """Serve the application until Ctrl-C or SIGTERM, then close its services."""
-    serve(find_app(), server, host=host, port=port)
+    try:
+        serve(find_app(), server, host=host, port=port)
+    except ServiceError as error:
+        click.echo(f"Error: {error}", err=True)
+        raise SystemExit(1) from None
 
 
 @click.command(short_help="Serve the guestbook, an example.")

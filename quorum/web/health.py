@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flask import jsonify
 
 from quorum.current import active_app
-from quorum.services.health import Report
+from quorum.services.health import LIMIT, Report
 
 if TYPE_CHECKING:
     from flask import Response
@@ -17,14 +17,16 @@ if TYPE_CHECKING:
 def answer(probe: str) -> Response:
     """Tell that the process lives, touching nothing; or whether the services in use answer.
 
+    An application whose start-up check or `onrun` functions have not passed is not ready.
     Anyone may ask, so the answer holds no address and no error.
     """
     if probe == "live":
         return _response({"status": "up"}, HTTPStatus.OK)
-    container = active_app().extensions.get("quorum")
+    app = active_app()
     # An application that was unloaded keeps its routes, and is not ready.
-    report = Report() if container is None else container.health().check()
-    up = container is not None and report.status == "up"
+    up = "quorum" in app.extensions and app.extensions["quorum.loaded"].start_up.ready(app, LIMIT)
+    report = app.extensions["quorum"].health().check() if up else Report()
+    up = up and report.status == "up"
     services = {
         each.name: {
             "status": each.status,
