@@ -175,4 +175,5 @@ class PusherSettings(Group):
     def public_address(self) -> str | None:
         if not self.app_id:
             return None
-        return f"{self.host or self.cluster or 'pusher'}/apps/{self.app_id}"
+        place = f"{self.host}:{self.port}" if self.host and self.port else self.host
+        return f"{place or self.cluster or 'pusher'}/apps/{self.app_id}"

@@ -39,12 +39,17 @@ class Signatures:
         data = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
         if not isinstance(data, bytes | bytearray | memoryview):
             raise refused("the webhook has no body; give the bytes of the request")
+        data = bytes(data)
+        if key is None or signature is None:
+            raise refused(
+                "the webhook has no X-Pusher-Key or X-Pusher-Signature; it is none of Pusher's"
+            )
         if not _same(key, self.key):
             raise refused("the webhook has the key of another application; check PUSHER_KEY")
         if not _same(signature, self.sign(data)):
             raise refused("the webhook has a wrong signature; check PUSHER_SECRET")
         try:
-            said = json.loads(bytes(data))
+            said = json.loads(data)
             told = said["time_ms"] / 1000
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise refused("the webhook has no time; it is none of Pusher's") from error

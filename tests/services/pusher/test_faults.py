@@ -278,6 +278,21 @@ def test_p2_a_failure_that_lasts_is_told(connect, answering, verb):
     assert 2 <= len(server.requests) <= 5
 
 
+@pytest.mark.parametrize("status", ["408 Request Timeout", "500 Oops", "504 Gateway Timeout"])
+def test_p2_a_failure_may_have_come_after_the_deed(connect, answering, status):
+    """Of what a server or a gateway failed over, the outcome is unknown."""
+    with fails(Unavailable, "outcome unknown"):
+        connect(port_of(answering(answer(status)))).trigger("a", "new", 1)
+
+
+def test_p2_of_an_endless_answer_a_part_is_read(connect, answering):
+    """A server that announces 100 GB is no server of Pusher."""
+    huge = b"HTTP/1.1 200 OK\r\nContent-Length: 100000000000\r\n\r\n{"
+
+    with at_most(BUDGET), fails(ServiceError):
+        connect(port_of(answering(huge))).trigger("a", "new", 1)
+
+
 def test_p2_attempts_fit_into_the_limit(connect, answering):
     """No attempt begins when the time is over."""
     server = answering(answer("503 Service Unavailable"))

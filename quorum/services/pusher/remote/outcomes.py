@@ -14,12 +14,14 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from quorum.errors import Rejected, ServiceError, Unavailable
 
 if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse
+    from collections.abc import Mapping
 
 _GOOD = {200, 202}
-_BUSY = {408, 429}
+_LATE = 408
+_BUSY = {_LATE, 429}
 _FAILED = 500
 _UNKNOWN = 400
+_LONGEST_WAIT = 86_400.0
 _LONGEST_TEXT = 200
 _REPAIRS = {
     401: "check PUSHER_APP_ID, PUSHER_KEY and PUSHER_SECRET, and the clock of this machine",
@@ -37,20 +39,23 @@ class Answer:
     content: dict[str, Any] | None = field(default=None, repr=False)
     text: str = field(default="", repr=False)
     wait: float = 0.0
-    # What was answered is known.
-    sent: ClassVar[bool] = False
     error: ClassVar[None] = None
 
     @classmethod
-    def read(cls, response: BaseHTTPResponse) -> Answer:
+    def read(cls, status: int, headers: Mapping[str, str], body: bytes) -> Answer:
         """Read an answer. What says that it is an error is one, whatever its status is."""
-        text = response.data.decode(errors="replace")
-        status, content = response.status, _content(text)
+        text = body.decode(errors="replace")
+        content = _content(text)
         if content is not None and "error" in content:
             text, code = str(content["error"]), content.get("code")
             if status in _GOOD:
                 status = code if type(code) is int and code >= _UNKNOWN else _UNKNOWN
-        return cls(status, content, text, _seconds(response.headers.get("Retry-After", "")))
+        return cls(status, content, text, _seconds(headers.get("Retry-After", "")))
+
+    @property
+    def sent(self) -> bool:
+        """Whether the request may have been taken: one that fails may have failed after that."""
+        return self.status >= _FAILED or self.status == _LATE
 
     @property
     def good(self) -> bool:
@@ -136,7 +141,7 @@ def _seconds(text: str) -> float:
     """Return the seconds of a Retry-After (RFC 9110, 10.2.3), 0 for one that says nothing."""
     try:
         if text.isascii() and text.isdigit():
-            return float(text)
+            return min(float(text), _LONGEST_WAIT)
         until = parsedate_to_datetime(text)
         return max(0.0, (until - datetime.now(UTC)).total_seconds())
     except (ValueError, TypeError, OverflowError):

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # Seconds before the second attempt and those after it, each cut at random by up to a half.
 PAUSES = (0.05, 0.2, 0.6, 1.2)
 _CONNECTIONS = 64
+_LARGEST = 10_000_000
+"""Bytes of an answer that are read."""
 
 
 class Wire:
@@ -75,12 +77,16 @@ class Wire:
                     headers=request.headers,
                     redirect=False,
                     retries=False,
+                    preload_content=False,
                 )
+                # Of what announces more than it should there is no use.
+                body = response.read(_LARGEST)
+                response.release_conn() if len(body) < _LARGEST else response.close()
         except HTTPError as error:
             # Whatever ended this connection most likely ended those beside it.
             self._pools.clear()
             return Loss.read(error)
-        return Answer.read(response)
+        return Answer.read(response.status, response.headers, body)
 
 
 def _cut(pause: float | None) -> float:
