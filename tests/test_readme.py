@@ -61,6 +61,15 @@ def test_the_order_is_published_and_confirmed():
         twins.pusher.assert_triggered(channel="orders", event="confirmed", data={"number": 7})
 
 
+def test_the_test_of_messages_runs():
+    """The test that stands below the messages passes, and passes again."""
+    namespace = {"__name__": "shop"}
+    for code in PYTHON[:2] + [code for code in PYTHON if "/orders/" in code]:
+        exec(code, namespace)
+    namespace["test_order"]()
+    namespace["test_order"]()
+
+
 def test_the_profile_is_right(tmp_path: Path):
     """The YAML profile is one that the settings take."""
     (document,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)

@@ -16,7 +16,8 @@ import click
 from quorum.app import unload
 from quorum.cli.output import configured, find_app
 from quorum.cli.services import rows
-from quorum.errors import ConfigurationError, Rejected, ServiceError
+from quorum.errors import ConfigurationError, ServiceError
+from quorum.startup import injections_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,7 +71,7 @@ def consume(
             wait()
         _stop(consumer, timeout)
     except ServiceError as error:
-        hint = "; see --declare" if isinstance(error, Rejected) and not declare else ""
+        hint = ", or see --declare" if f"no queue {queue!r}" in str(error) else ""
         click.echo(f"Error: {error}{hint}", err=True)
         raise SystemExit(1) from None
     finally:
@@ -118,6 +119,13 @@ def _check(app: Flask, queue: str, handler: Handler) -> None:
             f"AMQP_URL is not set: the embedded twin serves one process, so that nobody else "
             f"could publish to {queue!r}; set AMQP_URL"
         )
+    for injection in injections_in(handler):
+        first = next(iter(inspect.signature(handler).parameters))
+        if first in injection.markers:
+            raise ConfigurationError(
+                f"the handler's first parameter {first!r} has a marker, and would be given the "
+                "delivery; put one for the delivery before it"
+            )
     # The check looks at what Flask calls, and that are the callbacks of commands too.
     app.cli.add_command(click.Command(f"consume {queue}", callback=handler))
     app.extensions["quorum.loaded"].start_up.run(app)

@@ -51,6 +51,10 @@ async def sleep(delivery):
 def wrong(delivery, mailer: Mailer = Provide["mailr"]):
     pass
 
+@inject
+def forgetful(mailer: Mailer = Provide[Container.mailer]):
+    pass
+
 figures = [1, 2]
 """
 SECRET = "marker-password"
@@ -274,6 +278,7 @@ def test_the_embedded_twin_has_no_consumers_of_its_own():
         ("app:figures", "no plain function"),
         ("app:sleep", "no plain function"),
         ("app:wrong", "mailr"),
+        ("app:forgetful", "first parameter 'mailer' has a marker"),
     ],
 )
 def test_a_handler_that_cannot_be_one_ends_with_78(handler: str, sentence: str):

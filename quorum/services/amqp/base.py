@@ -72,8 +72,9 @@ class Delivery(Protocol):
     def reject(self, *, requeue: bool = False) -> None:
         """Give it up: it goes to the dead-letter queue, or with `requeue` back to its queue.
 
-        There it is the next again. One that was given back `delivery_limit` times goes to the
-        dead-letter queue whatever is asked. Raises as `ack` does.
+        There it comes before all that was not given to anybody yet. One that was given back
+        `delivery_limit` times goes to the dead-letter queue whatever is asked. Raises as `ack`
+        does.
         """
         ...
 
@@ -151,7 +152,8 @@ class Broker(Protocol):
         no form for float.
 
         Raises Rejected where no queue took it, where the exchange is unknown, the queue full, or
-        the body neither bytes, text nor JSON; nothing is stored then.
+        the body neither bytes, text nor JSON; nothing is stored then, but behind an exchange a
+        queue that is not full may have it.
         """
         ...
 
@@ -200,7 +202,11 @@ class Broker(Protocol):
 
         At most `prefetch` messages are taken and not answered. One whose handler returns is
         acknowledged, unless the handler answered it itself; one whose handler raises is logged,
-        counted and given back, so that it ends in the dead-letter queue. A handler is a plain
+        counted and given back after a pause that grows to a second, so that it ends in the
+        dead-letter queue. A queue that is neither durable nor declared by this service counts
+        nothing: there it comes again every second. What was taken and not begun as the consumer
+        stops or is killed counts as given back too: take few where handlers are slow and restarts
+        are frequent. A handler is a plain
         function, no coroutine; it may call the broker and stop its consumer. Handlers run inside
         the context of the application, if there is one. After a restart of the broker the
         messages come again by themselves, also from a queue that was declared here and is gone.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from quorum.errors import Rejected, Unavailable
 from quorum.forks import ForkSafeLock
 from quorum.services.amqp.base import ExchangeType
-from quorum.services.amqp.messages import check_name, check_routing_key, message_of
+from quorum.services.amqp.messages import check_name, check_routing_key, message_of, shown
 from quorum.services.counts import Counts
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ class CheckedBroker(ABC):
         """Publish a message; returns once it is confirmed and routed."""
 
     @abstractmethod
-    def make_queue(self, queue: Queue) -> None:
-        """Declare a queue; that of its dead letters is declared already."""
+    def make_queues(self, *queues: Queue) -> None:
+        """Declare queues in this order, within one call's time."""
 
     @abstractmethod
     def make_exchange(self, name: str, kind: ExchangeType) -> None:
@@ -111,16 +111,15 @@ class CheckedBroker(ABC):
             name = _own_name(name, "queue")
             dead = _own_name(name + _DEAD, "queue of dead letters") if dead_letter else None
             limit = _number(delivery_limit, "delivery_limit", 1)
-            if dead is not None:
-                # Who looks through the dead letters gives them back often; none may get lost.
-                self.make_queue(Queue(dead, durable, _MOST))
-            self.make_queue(Queue(name, durable, limit if durable else 1, dead))
+            # Who looks through the dead letters gives them back often; none may get lost.
+            letters = [] if dead is None else [Queue(dead, durable, _MOST)]
+            self.make_queues(*letters, Queue(name, durable, limit if durable else 1, dead))
 
     def declare_exchange(self, name: str, type: ExchangeType = "topic") -> None:  # noqa: A002 - AMQP's own word
         with self._call():
             if type not in get_args(ExchangeType):
                 kinds = ", ".join(get_args(ExchangeType))
-                raise Rejected("amqp", f"an exchange is one of {kinds}, not {type!r:.40}")
+                raise Rejected("amqp", f"an exchange is one of {kinds}, not {shown(type)}")
             self.make_exchange(_own_name(name, "exchange"), type)
 
     def bind(self, queue: str, exchange: str, routing_key: str = "") -> None:
@@ -135,16 +134,19 @@ class CheckedBroker(ABC):
         with self._call():
             wait = isinstance(timeout, int | float) and 0 <= timeout <= _LONGEST_WAIT
             if not wait:
-                raise Rejected("amqp", f"timeout is from 0 to a day, in seconds, not {timeout!r}")
+                raise Rejected(
+                    "amqp", f"timeout is from 0 to a day, in seconds, not {shown(timeout)}"
+                )
             return self.fetch(check_name(queue, "queue"), timeout)
 
     def consume(
         self, queue: str, handler: Handler, *, prefetch: int = 10, threads: int = 1
     ) -> Consumer:
         with self._call():
-            if not callable(handler) or _runs_later(handler):
+            if not callable(handler) or _runs_later(handler) or not _takes_one(handler):
                 raise Rejected(
-                    "amqp", "a handler is called with each delivery; give a plain function"
+                    "amqp",
+                    "a handler is called with each delivery; give a plain function of one argument",
                 )
             return self.start(
                 check_name(queue, "queue"),
@@ -193,7 +195,18 @@ def _runs_later(handler: object) -> bool:
     )
 
 
+def _takes_one(handler: Handler) -> bool:
+    try:
+        inspect.signature(handler).bind(None)
+    except TypeError:
+        return False
+    except ValueError:
+        # Not all that is built in tells what it takes.
+        return True
+    return True
+
+
 def _number(value: object, what: str, least: int) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and least <= value <= _MOST:
         return value
-    raise Rejected("amqp", f"{what} is a number from {least} to {_MOST}, not {value!r:.40}")
+    raise Rejected("amqp", f"{what} is a number from {least} to {_MOST}, not {shown(value)}")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("quorum.amqp")
 
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+
 
 class Handlers:
     """Threads that take deliveries one by one to a handler, and answer them by how it ends.
@@ -33,7 +35,7 @@ class Handlers:
         self._handler = handler
         self._scope = scope
         self._waiting: queue.SimpleQueue[OneAnswer | None] = queue.SimpleQueue()
-        self._stopped = False
+        self._stopped = threading.Event()
         self._threads = [
             threading.Thread(target=self._run, name=f"quorum-amqp-{name}-{each}", daemon=True)
             for each in range(threads)
@@ -47,7 +49,7 @@ class Handlers:
 
     def stop(self) -> None:
         """Begin no other delivery; what waits is given up, and is the broker's again."""
-        self._stopped = True
+        self._stopped.set()
         for _ in self._threads:
             self._waiting.put(None)
 
@@ -64,7 +66,7 @@ class Handlers:
 
     def _run(self) -> None:
         while (delivery := self._waiting.get()) is not None:
-            if not self._stopped:
+            if not self._stopped.is_set():
                 self._handle(delivery)
 
     def _handle(self, delivery: OneAnswer) -> None:
@@ -94,6 +96,7 @@ class Handlers:
             if well:
                 delivery.ack()
             else:
+                self._stopped.wait(_pause(delivery))
                 delivery.reject(requeue=True)
         except ServiceError as error:
             # The broker gives it to another; who must bear that is told by the contract.
@@ -101,3 +104,12 @@ class Handlers:
         except Exception:
             # Nor may an answer that failed.
             logger.exception("message %s was not answered", delivery.message_id)
+
+
+def _pause(delivery: OneAnswer) -> float:
+    """Return the seconds until a message is given back: what made it fail may pass."""
+    count = delivery.headers.get("x-delivery-count", 0)
+    if not isinstance(count, int) or (delivery.redelivered and count == 0):
+        # Its queue counts nothing, so that it might come for ever.
+        return _LONGEST_PAUSE
+    return float(min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(count, 16)))

@@ -73,7 +73,8 @@ def encoded(body: Any) -> tuple[bytes, str]:
         return text.encode(), _KINDS[object]
     except (TypeError, ValueError, RecursionError) as error:
         fault = _refused(
-            f"a body of type {type(body).__name__} is neither bytes, text nor JSON; give it as one"
+            f"a body of type {type(body).__name__} is neither bytes, text nor JSON ({error}); "
+            "give it as one"
         )
         raise fault from error
 
@@ -95,6 +96,14 @@ def check_name(name: object, what: str) -> str:
 def check_routing_key(key: object) -> str:
     """Return a routing key, which may be empty. Raises Rejected for one that cannot travel."""
     return _short(key, "routing key")
+
+
+def shown(value: object) -> str:
+    """Return a value as an error may show it: Python does not write whole numbers of any size."""
+    try:
+        return f"{value!r:.40}"
+    except ValueError:
+        return f"a number of type {type(value).__name__}"
 
 
 def _refused(sentence: str) -> Rejected:
@@ -130,7 +139,7 @@ def _milliseconds(seconds: object) -> int | None:
         milliseconds = seconds * 1000
         if 0 < milliseconds <= _LONGEST_EXPIRY:
             return max(1, round(milliseconds))
-    raise _refused(f"expires_in is above 0 and at most 49 days, in seconds, not {seconds!r:.40}")
+    raise _refused(f"expires_in is above 0 and at most 49 days, in seconds, not {shown(seconds)}")
 
 
 def _priority(priority: object) -> int | None:
@@ -140,4 +149,4 @@ def _priority(priority: object) -> int | None:
         whole = int(priority)
         if 0 <= whole <= _LARGEST_PRIORITY:
             return whole
-    raise _refused(f"a priority is from 0 to {_LARGEST_PRIORITY}, not {priority!r:.40}")
+    raise _refused(f"a priority is from 0 to {_LARGEST_PRIORITY}, not {shown(priority)}")

@@ -20,8 +20,8 @@ from tests.services.amqp.brokers import (
     given_back,
     name,
     take,
-    wait_until,
 )
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -105,6 +105,46 @@ def test_a_handler_that_raises_gives_back(
     assert "order-7" in caplog.text
     assert "no such order" in caplog.text
     assert broker.get(f"{queue}.dead", timeout=0.2) is None
+
+
+def test_what_made_a_handler_fail_may_pass(broker: Any, queue: str) -> None:
+    """Half a second of trouble in its handler puts no message among the dead letters."""
+    handled, end = set(), time.monotonic() + 0.5
+
+    def handle(delivery: Any) -> None:
+        if time.monotonic() < end:
+            raise ConnectionError("the database restarts")
+        handled.add(delivery.body)
+
+    for number in range(20):
+        broker.publish(str(number), routing_key=queue)
+    broker.consume(queue, handle, threads=2)
+    wait_until(lambda: len(handled) == 20)
+    assert broker.get(f"{queue}.dead") is None
+
+
+def test_a_handler_that_waits_to_give_back_holds_up_no_stop(broker: Any, queue: str) -> None:
+    """The pause before a failed message goes back ends as the consumer is stopped."""
+    failed = threading.Event()
+
+    def fail(delivery: Any) -> None:
+        if delivery.redelivered:
+            failed.set()
+        raise ValueError("it cannot be digested")
+
+    broker.publish("poison", routing_key=queue)
+    consumer = broker.consume(queue, fail)
+    assert failed.wait(DEADLINE)
+    assert consumer.stop(timeout=5)
+
+
+@pytest.mark.parametrize("handler", [lambda: None, lambda one, two: None], ids=["none", "two"])
+def test_a_handler_takes_a_delivery(broker: Any, queue: str, handler: Any) -> None:
+    """A function that cannot be called with one argument is refused, and nothing is taken."""
+    broker.publish("an order", routing_key=queue)
+    with pytest.raises(Rejected, match="of one argument"):
+        broker.consume(queue, handler)
+    assert take(broker, queue).body == b"an order"
 
 
 @pytest.mark.parametrize("limit", [1, 3])

@@ -289,7 +289,10 @@ def test_an_id_that_cannot_travel_is_refused(
     assert broker.get(queue) is None
 
 
-@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), 2**32 / 1000, "1", True])
+@pytest.mark.parametrize(
+    "seconds",
+    [0, -1, float("nan"), float("inf"), 2**32 / 1000, "1", True, pytest.param(10**5000, id="huge")],
+)
 def test_an_expiry_out_of_bounds_is_refused(broker: Any, queue: str, seconds: Any) -> None:
     """`expires_in` is above 0 and at most 49 days."""
     with pytest.raises(Rejected, match="expires_in"):
@@ -297,7 +300,7 @@ def test_an_expiry_out_of_bounds_is_refused(broker: Any, queue: str, seconds: An
     assert broker.get(queue) is None
 
 
-@pytest.mark.parametrize("priority", [-1, 256, 1.0, "1", True])
+@pytest.mark.parametrize("priority", [-1, 256, 1.0, "1", True, pytest.param(10**5000, id="huge")])
 def test_a_priority_out_of_bounds_is_refused(broker: Any, queue: str, priority: Any) -> None:
     """`priority` is a number from 0 to 255."""
     with pytest.raises(Rejected, match="priority"):
@@ -681,6 +684,17 @@ def test_what_is_given_back_is_first_again(broker: Any, queue: str) -> None:
         broker.publish(body, routing_key=queue)
     take(broker, queue).reject(requeue=True)
     assert drain(broker, queue, wait=1) == [b"a", b"b", b"c"]
+
+
+def test_what_was_given_back_comes_in_the_order_in_which_it_was(broker: Any, queue: str) -> None:
+    """Given back the third and then the first of three: they come so, before the fourth."""
+    for body in ("a", "b", "c", "d"):
+        broker.publish(body, routing_key=queue)
+    taken = [take(broker, queue) for _ in range(3)]
+    taken[2].reject(requeue=True)
+    taken[0].reject(requeue=True)
+    taken[1].ack()
+    assert drain(broker, queue, wait=1) == [b"c", b"a", b"d"]
 
 
 @pytest.mark.parametrize("first", ["ack", "reject"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -28,8 +29,8 @@ from tests.services.amqp.own_server import (
     drained,
     lasting_queue,
     new_queue,
-    wait_until,
 )
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,6 +77,15 @@ def test_a1_eight_threads_share_a_service(server: OwnServer, proxy: Proxy) -> No
     assert len(ledger.stored) == 800
     ledger.compare(drained(server, queue))
     assert proxy.connections == 1
+
+
+def test_a_slow_broker_is_waited_for_once_by_a_declaration(server: OwnServer, proxy: Proxy) -> None:
+    """A queue and that of its dead letters are declared within one call's time."""
+    with connected(proxy) as amqp:
+        amqp.ping()
+        proxy.latency = 1.5
+        with at_most(BUDGET), pytest.raises(TimedOut):
+            amqp.declare_queue(f"test-{uuid.uuid4().hex}")
 
 
 def test_a2_heartbeats_are_nobodys_business(server: OwnServer, proxy: Proxy) -> None:

@@ -26,9 +26,10 @@ _KEPT = 10_000
 class MemoryBroker(CheckedBroker):
     """A broker in memory, whose messages end with the process.
 
-    As a quorum queue does, it ignores priorities, keeps the order of what is given back, and
-    lets go of what has expired once that is the next. A forked child has a copy of what was
-    there at the fork, with no consumer: what the two do then, neither sees of the other.
+    As a quorum queue does, it ignores priorities, has what is given back before all that was
+    never given, and lets go of what has expired once that is the next. A forked child has a copy
+    of what was there at the fork, with no consumer: what the two do then, neither sees of the
+    other.
     """
 
     def __init__(self, settings: AmqpSettings, *, scope: Scope = nullcontext) -> None:
@@ -101,8 +102,9 @@ class MemoryBroker(CheckedBroker):
             self._store.put(published)
             self._published.append(published)
 
-    def make_queue(self, queue: Queue) -> None:
-        self._store.declare(queue)
+    def make_queues(self, *queues: Queue) -> None:
+        for queue in queues:
+            self._store.declare(queue)
 
     def make_exchange(self, name: str, kind: ExchangeType) -> None:
         self._store.declare_exchange(name, kind)

@@ -44,9 +44,9 @@ class Taker(Protocol):
 
 @dataclass(eq=False)
 class Stored:
-    """A message in a queue; `number` is its place, which it comes back to."""
+    """A message in a queue; `place` orders it: what was given back is ahead, the first first."""
 
-    number: int
+    place: tuple[bool, int]
     published: Published
     expires: float | None = None
     given_back: int = 0
@@ -72,11 +72,11 @@ class MessageQueue:
     def __init__(self, properties: Queue) -> None:
         self.properties = properties
         self.consumers: deque[Taker] = deque()
-        self._ready: list[tuple[int, Stored]] = []
+        self._ready: list[tuple[tuple[bool, int], Stored]] = []
 
     def put(self, stored: Stored) -> None:
         """Make a message ready, at its place."""
-        heapq.heappush(self._ready, (stored.number, stored))
+        heapq.heappush(self._ready, (stored.place, stored))
 
     def take(self) -> Stored | None:
         """Take the first message out, if there is one."""

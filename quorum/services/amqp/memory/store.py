@@ -54,10 +54,12 @@ class Store:
             for queue in queues:
                 self._put(queue, message)
             if not queues:
+                where = f"the exchange {message.exchange[:40]!a}"
+                where = where if message.exchange else "the default exchange"
                 raise Rejected(
                     "amqp",
-                    f"no queue takes the routing key {message.routing_key[:40]!a} on exchange "
-                    f"{message.exchange[:40]!a}; declare and bind one",
+                    f"no queue takes the routing key {message.routing_key[:40]!a} of {where}; "
+                    "declare one and bind it",
                 )
 
     def declare(self, properties: Queue) -> None:
@@ -107,7 +109,7 @@ class Store:
             self.changed.notify_all()
 
     def give_back(self, taken: Taken, *, asked: bool = False) -> None:
-        """Put what was taken back at its place; among the dead letters if that was too often."""
+        """Put what was taken back; among the dead letters if that was too often."""
         self._let_go(taken)
         stored, properties = taken.stored, taken.queue.properties
         stored.given_back += 1
@@ -117,6 +119,9 @@ class Store:
             reason: Reason = "delivery_limit" if properties.durable else "rejected"
             self._bury(taken.queue, stored, reason)
         else:
+            if properties.durable:
+                # A quorum queue appends it to what was given back; a classic one knows its place.
+                stored.place = (False, next(self._numbers))
             taken.queue.put(stored)
 
     def shut(self) -> list[Taker]:
@@ -152,7 +157,7 @@ class Store:
         expires = None
         if message.expires_in is not None:
             expires = time.monotonic() + message.expires_in / 1000
-        queue.put(Stored(next(self._numbers), message, expires))
+        queue.put(Stored((True, next(self._numbers)), message, expires))
         self.serve(queue)
 
     def _next(self, queue: MessageQueue) -> Stored | None:

@@ -46,18 +46,25 @@ class ServerBroker(CheckedBroker):
     def send(self, exchange: str, routing_key: str, message: Message) -> None:
         self._link.get().run(Publish(self._settings.timeout, exchange, routing_key, message))
 
-    def make_queue(self, queue: Queue) -> None:
-        self._ask(asks.queue_ask(queue), f"the queue {queue.name!r} is there as another kind")
-        self._declared.queues[queue.name] = queue
+    def make_queues(self, *queues: Queue) -> None:
+        end = time.monotonic() + self._settings.timeout
+        for queue in queues:
+            left = max(0.0, end - time.monotonic())
+            what = f"the queue {queue.name!r} is there with other properties; take another name"
+            self._link.get().run(Question(left, asks.queue_ask(queue), what))
+            self._declared.queues[queue.name] = queue
 
     def make_exchange(self, name: str, kind: ExchangeType) -> None:
-        self._ask(asks.exchange_ask(name, kind), f"the exchange {name!r} is there as another kind")
+        self._ask(
+            asks.exchange_ask(name, kind),
+            f"the exchange {name!r} is there with another type; take that, or another name",
+        )
         self._declared.exchanges[name] = kind
 
     def join(self, queue: str, exchange: str, routing_key: str) -> None:
         self._ask(
             asks.binding_ask(queue, exchange, routing_key),
-            f"the queue {queue!r} cannot be bound to the exchange {exchange!r}",
+            f"the queue {queue!r} cannot be bound to the exchange {exchange!r}; declare both first",
         )
         self._declared.bindings[queue, exchange, routing_key] = None
 

@@ -100,7 +100,15 @@ class ServerConsumer:
 
     def restore(self, session: Session) -> None:
         """Declare again what was declared here, and subscribe."""
+        self._link.loop.call_later(self._link.seconds, partial(self._check_restored, session))
         self._redeclare(session, self._declared.again(self.queue))
+
+    def _check_restored(self, session: Session) -> None:
+        """Tell of a queue that answers nothing, as one whose replicas are gone."""
+        waits = self._subscription is None and not self.stopped and not self._told
+        if waits and session is self._link.connector.session:
+            self._told = True
+            logger.warning("no messages come from %s: the queue does not answer", self.queue)
 
     def _redeclare(self, session: Session, asks: list[Ask]) -> None:
         if self.stopped or session is not self._link.connector.session:
@@ -174,7 +182,11 @@ class _Subscribe(Call):
 
     def _refused(self, reason: Exception) -> None:
         queue = self._consumer.queue
-        self.fail(Rejected("amqp", f"there is no queue {queue!r} to take from ({said(reason)})"))
+        self.fail(
+            Rejected(
+                "amqp", f"there is no queue {queue!r} to take from ({said(reason)}); declare it"
+            )
+        )
 
 
 class _LastOut(Handlers):

@@ -33,10 +33,12 @@ def lost(error: BaseException, place: str) -> ServiceError:
             "amqp", f"the certificate of {place} cannot be trusted ({root.verify_message})"
         )
     if isinstance(root, workflow.AMQPConnectorStackTimeout | TimeoutError):
-        return TimedOut("amqp", f"{place} did not answer in time")
+        return TimedOut("amqp", f"{place} did not answer in time; check AMQP_URL and the network")
     if isinstance(root, exceptions.IncompatibleProtocolError):
         return Unavailable("amqp", f"{place} does not speak AMQP 0-9-1, or hung up at once")
-    return Unavailable("amqp", f"{place} cannot be reached ({said(root)})")
+    return Unavailable(
+        "amqp", f"{place} cannot be reached ({said(root)}); check AMQP_URL and the network"
+    )
 
 
 def said(error: BaseException) -> str:

@@ -157,10 +157,13 @@ class Publisher:
         elif stored:
             call.finish()
         else:
+            # Behind an exchange there may be others, which have it.
+            others = "; another queue of the exchange may have it" if call.exchange else ""
             call.fail(
                 Rejected(
                     "amqp",
-                    f"a queue of the routing key {call.routing_key!r} takes no more: it is full",
+                    f"a queue of the routing key {call.routing_key!r} takes no more: it is full"
+                    f"{others}",
                 )
             )
 
