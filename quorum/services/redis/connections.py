@@ -161,6 +161,10 @@ class TimedConnection(AbstractConnection):
             raise
         except ResponseError as error:
             refusal = type(error)(str(error).partition(", with args")[0])
+        except BaseException:
+            # redis-py lets go after its own errors only; the answer to come is nobody else's.
+            self.disconnect()
+            raise
         else:
             return
         # Raised out here, so that the one that holds it does not hang on this.

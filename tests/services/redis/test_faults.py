@@ -296,6 +296,26 @@ def test_r2_an_interrupted_command_leaves_no_answer_to_the_next(
     assert client.get("b") == b"of b"
 
 
+def test_r2_an_interrupted_handshake_leaves_no_answer_to_the_next(
+    connect: Any, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does one while the connection is made, however late its answer comes."""
+    client = connect(proxy, "?max_connections=1").client
+    client.set("b", "of b")
+    (connection,) = client.connection_pool._connections
+    connection.disconnect()
+    proxy.latency = 0.2
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(connection, "read_response", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            client.get("a")
+    assert client.get("b") == b"of b"
+
+
 # R3 · down and restarted
 
 
