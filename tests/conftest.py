@@ -38,6 +38,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         long = [item for item in items if item.get_closest_marker("long")]
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in long]
+    # Files with servers take longest: one that came last would be waited for by one process alone.
+    slow = {item.path for item in items if item.get_closest_marker("live")}
+    items.sort(key=lambda item: item.path not in slow)
     for item in items:
         for mark in item.iter_markers("live"):
             installed, line = INSTALLED[mark.args[0]]

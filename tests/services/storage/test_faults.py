@@ -31,7 +31,7 @@ pytestmark = pytest.mark.live("s3")
 
 BUDGET = 6.0
 RECOVERY = 15.0
-SHORT = 0.5
+SHORT = 1.0
 STEADY = 1.0
 MEGABYTE = 1024 * 1024
 LARGE = os.urandom(12 * MEGABYTE)
