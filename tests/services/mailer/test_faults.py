@@ -51,7 +51,7 @@ def test_e1_a_stall_at_any_stage_is_timed_out(
     misbehave: Any, connect: Any, at_most: Any, stage: str
 ) -> None:
     """Wherever the server stops answering, the call ends at its deadline."""
-    mailer = connect(misbehave(**{stage: stall}), timeout=0.3)
+    mailer = connect(misbehave(**{stage: stall}), timeout=1)
     with at_most(1.5), pytest.raises(TimedOut):
         mail(mailer)
 
@@ -60,7 +60,7 @@ def test_e1_a_stall_in_the_tls_handshake_is_timed_out(
     misbehave: Any, connect: Any, at_most: Any
 ) -> None:
     """A server that accepts and never answers the TLS hello does not outlive the deadline."""
-    mailer = connect(misbehave(CONNECT=stall), timeout=0.3, tls=True)
+    mailer = connect(misbehave(CONNECT=stall), timeout=1, tls=True)
     with at_most(1.5), pytest.raises(TimedOut):
         mail(mailer)
 
@@ -91,7 +91,7 @@ def test_e1_a_stalled_long_content_is_timed_out(
         conversation.read(1000)
         conversation.stall()
 
-    mailer = connect(misbehave(DATA=stop_reading), timeout=0.5)
+    mailer = connect(misbehave(DATA=stop_reading), timeout=1)
     with at_most(3), pytest.raises(TimedOut):
         mail(mailer, text="long line " * size)
 
@@ -99,7 +99,7 @@ def test_e1_a_stalled_long_content_is_timed_out(
 def test_e1_the_same_mailer_works_after_a_stall(misbehave: Any, connect: Any, at_most: Any) -> None:
     """When the server answers again, the same object sends again, at once."""
     server = misbehave(MAIL=stall)
-    mailer = connect(server, timeout=0.3)
+    mailer = connect(server, timeout=1)
     with pytest.raises(TimedOut):
         mail(mailer)
     server.answers["MAIL"] = "250 OK"
@@ -119,7 +119,7 @@ def test_e2_a_trickled_answer_does_not_lengthen_the_deadline(
     def trickle(conversation: Conversation) -> None:
         conversation.trickle(f"250 {'slow ' * 40}")
 
-    mailer = connect(misbehave(**{stage: trickle}), timeout=0.5)
+    mailer = connect(misbehave(**{stage: trickle}), timeout=1)
     with at_most(1.5), pytest.raises(TimedOut):
         mail(mailer)
 
@@ -133,7 +133,7 @@ def test_e2_many_small_delays_add_up_to_one_deadline(
         conversation.server.ended.wait(0.1)
         conversation.say("250 OK")
 
-    mailer = connect(misbehave(RCPT=slowly), timeout=0.5)
+    mailer = connect(misbehave(RCPT=slowly), timeout=1)
     with at_most(1.5), pytest.raises(TimedOut):
         mail(mailer, to=[f"{number}@example.org" for number in range(40)])
 
@@ -167,7 +167,7 @@ def test_e3_a_lost_answer_to_the_content_is_an_unknown_outcome(
 ) -> None:
     """After the content was handed over nothing is repeated, and the error says so."""
     server = misbehave(CONTENT=fault)
-    mailer = connect(server, timeout=0.5)
+    mailer = connect(server, timeout=1)
     with pytest.raises((TimedOut, Unavailable), match="outcome is unknown"):
         mail(mailer)
     assert len(server.contents) == 1
@@ -636,7 +636,7 @@ def test_e14_no_error_output_or_log_holds_the_password(
     """However signing in ends, user and password appear nowhere, in clear or in base64."""
     user, password = "marker-user", "marker-password"
     server: FaultyServer = misbehave(EHLO="250-here\n250 AUTH PLAIN LOGIN", **answers)
-    mailer = connect(server, user=user, password=password, timeout=0.5)
+    mailer = connect(server, user=user, password=password, timeout=1)
     with caplog.at_level(logging.DEBUG), pytest.raises(ServiceError) as caught:
         mail(mailer)
     token = base64.b64encode(f"\0{user}\0{password}".encode()).decode()

@@ -90,7 +90,7 @@ def test_m1_the_same_object_works_when_the_server_is_there(
 ) -> None:
     """A service that was built while nobody listened needs nobody to build it again."""
     own_server.kill()
-    mongo = connect(own_server.url, timeout=0.5)
+    mongo = connect(own_server.url, timeout=1)
     with pytest.raises(ServerSelectionTimeoutError):
         mongo.collection("entries").find_one()
     own_server.start()
@@ -153,7 +153,7 @@ def test_m2_no_operation_outlives_its_deadline(
     connect: Any, proxy: Proxy, at_most: Any, operation: Any, used: bool
 ) -> None:
     """Repetitions and all, over an idle connection as over a new one."""
-    mongo = connect(direct(proxy.port), timeout=0.3)
+    mongo = connect(direct(proxy.port), timeout=1)
     if used:
         mongo.collection("entries").find_one()
     proxy.stalled = True
@@ -163,7 +163,7 @@ def test_m2_no_operation_outlives_its_deadline(
 
 def test_m2_many_threads_wait_no_longer_than_one(connect: Any, proxy: Proxy, at_most: Any) -> None:
     """The wait for a free connection is inside the deadline."""
-    mongo = connect(f"{direct(proxy.port)}&maxPoolSize=2", timeout=0.5)
+    mongo = connect(f"{direct(proxy.port)}&maxPoolSize=2", timeout=1)
     mongo.collection("entries").find_one()
     proxy.stalled = True
     errors: list[type] = []
@@ -185,7 +185,7 @@ def test_m2_many_threads_wait_no_longer_than_one(connect: Any, proxy: Proxy, at_
 
 def test_m2_a_slow_cursor_is_bounded(connect: Any, proxy: Proxy, at_most: Any) -> None:
     """A cursor whose next batch never comes raises."""
-    mongo = connect(direct(proxy.port), "cursors", timeout=0.5)
+    mongo = connect(direct(proxy.port), "cursors", timeout=1)
     mongo.collection("entries").insert_many([{"n": n} for n in range(300)])
     cursor = mongo.collection("entries").find(batch_size=100)
     next(cursor)
@@ -202,7 +202,7 @@ def test_m2_the_same_object_works_afterwards(
     connect: Any, proxy: Proxy, at_most: Any, fault: str
 ) -> None:
     """When the fault ends, it heals by itself."""
-    mongo = connect(direct(proxy.port), timeout=0.4)
+    mongo = connect(direct(proxy.port), timeout=1)
     mongo.collection("entries").find_one()
     setattr(proxy, fault, True)
     with pytest.raises(PyMongoError):
@@ -216,7 +216,7 @@ def test_m2_a_server_that_is_paused_and_goes_on(
     connect: Any, own_server: MongoServer, at_most: Any
 ) -> None:
     """Its port accepts, nothing answers; then it does."""
-    mongo = connect(own_server.url, timeout=0.5)
+    mongo = connect(own_server.url, timeout=1)
     mongo.collection("entries").find_one()
     own_server.pause()
     with at_most(1.5), pytest.raises(PyMongoError):
@@ -318,7 +318,7 @@ def test_m4_the_caller_is_told_that_the_outcome_is_unknown(
 
 def test_m4_a_late_answer_is_told_too(behind: Any, own_proxy: Proxy, at_most: Any) -> None:
     """NetworkTimeout, within the deadline, and applied once."""
-    mongo = behind(timeout=0.6)
+    mongo = behind(timeout=1)
     entries = mongo.collection("entries")
     entries.insert_many([{"n": 0} for _ in range(5)])
     own_proxy.swallowing = True
@@ -341,7 +341,7 @@ def test_m5_an_unconfirmed_write_is_refused_by_the_settings(query: str) -> None:
 
 def test_m5_a_write_that_returned_is_stored(behind: Any, own_proxy: Proxy) -> None:
     """Half-open in the midst of many: each that returned is there."""
-    mongo = behind(timeout=0.5)
+    mongo = behind(timeout=1)
     stored = []
     for number in range(200):
         if number == 100:

@@ -113,7 +113,7 @@ def test_a_stalled_handshake_is_timed_out(
     """The handshake has what is left of the deadline."""
     proxy = stack.enter_context(Proxy(server.port))
     proxy.stalled = True
-    service = over_tls(proxy, timeout=0.5)
+    service = over_tls(proxy, timeout=1)
     with at_most(1.5), pytest.raises(TimedOut):
         service.ping()
     with at_most(1.5), pytest.raises(redis.TimeoutError):
