@@ -20,7 +20,7 @@ from quorum.services.mailer.memory import MemoryMailer
 from quorum.settings import MailerSettings
 from quorum.testing import fakes
 from tests.servers import LOCAL, free_port
-from tests.waiting import wait_until
+from tests.waiting import PAUSE, at_most, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -328,9 +328,8 @@ def test_a_server_that_never_answers_is_down_within_a_second(silent: int):
     """The answer does not wait for the server."""
     container = shop(mailer={"host": LOCAL, "port": silent})
     container.mailer()
-    start = time.monotonic()
-    found = health_of(container.health().check(), "mailer")
-    assert time.monotonic() - start < 1.0
+    with at_most(1):
+        found = health_of(container.health().check(), "mailer")
     assert (found.status, found.reason) == ("down", "it did not answer within 0.8 seconds")
 
 
@@ -349,12 +348,10 @@ def test_a_ping_that_hangs_is_not_begun_again(hanging: threading.Event):
     container = shop()
     clock = container.clock()
     clock.answer = lambda: hanging.wait(DEADLINE)
-    for number in range(50):
+    for _ in range(50):
         # An override that comes and goes asks anew each time.
-        with container.greeter.override(Clock()):
-            start = time.monotonic()
+        with container.greeter.override(Clock()), at_most(1):
             report = container.health().check()
-        assert time.monotonic() - start < 1.0, number
         assert health_of(report).reason == "it did not answer within 0.8 seconds"
         assert health_of(report, "greeter").status == "up"
     assert (clock.pings, clock_threads()) == (1, 1)
@@ -482,7 +479,7 @@ def test_callers_that_wait_for_a_slow_server_wait_for_it_once(hanging: threading
     for thread in threads:
         thread.join()
     assert len(took) == 10
-    assert max(took) < 1.0
+    assert max(took) < 1.0 + PAUSE
 
 
 def test_a_service_that_is_first_used_is_asked_at_once():

@@ -66,8 +66,8 @@ def test_a_dead_address_does_not_use_up_the_time_of_the_next(
         filler.connect_ex(full.getsockname())
     answering(monkeypatch, "127.0.0.3", LOCAL)
     start = time.monotonic()
-    with connect("redis.example", listening.getsockname()[1], Deadline(1)):
-        assert time.monotonic() - start < 1
+    with connect("redis.example", listening.getsockname()[1], Deadline(3)):
+        assert time.monotonic() - start < 3
     for each in (full, *fillers):
         each.close()
 

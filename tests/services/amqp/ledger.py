@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from quorum.errors import Rejected, TimedOut, Unavailable
-from tests.services.amqp.own_server import BUDGET, PASSWORD, RECOVERY
-from tests.waiting import wait_until
+from tests.services.amqp.own_server import PASSWORD
+from tests.waiting import BUDGET, RECOVERY, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

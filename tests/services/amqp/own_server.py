@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from pika.adapters.blocking_connection import BlockingChannel
 
 USER, PASSWORD = "shop", "marker-secret"
-BUDGET = 6.0
-"""Seconds that no call takes more than, by default."""
-RECOVERY = 15.0
-"""Seconds after the end of a fault within which the same object works again."""
 
 
 class HasPort(Protocol):
@@ -155,11 +151,3 @@ def lasting_queue(amqp: ServerBroker, **options: Any) -> str:
     name = new_queue(amqp, **options)
     time.sleep(1)
     return name
-
-
-@contextmanager
-def at_most(seconds: float) -> Iterator[None]:
-    """Assert that a block takes at most some seconds."""
-    start = time.monotonic()
-    yield
-    assert time.monotonic() - start <= seconds

@@ -15,12 +15,11 @@ from tests.proxy import Proxy
 from tests.servers import AmqpServer, free_port
 from tests.services.amqp.ledger import holding_the_password
 from tests.services.amqp.own_server import (
-    BUDGET,
     PASSWORD,
-    at_most,
     connected,
     new_queue,
 )
+from tests.waiting import BUDGET, at_most
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

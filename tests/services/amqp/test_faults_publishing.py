@@ -20,17 +20,14 @@ from tests.services.amqp.ledger import (
     publishing,
 )
 from tests.services.amqp.own_server import (
-    BUDGET,
-    RECOVERY,
     OwnServer,
-    at_most,
     bare,
     connected,
     drained,
     lasting_queue,
     new_queue,
 )
-from tests.waiting import wait_until
+from tests.waiting import BUDGET, RECOVERY, at_most, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -332,7 +329,7 @@ def test_a9_a_connection_that_is_dead_for_good_costs_one_call(
         queue = new_queue(amqp)
         leave_stalled(first, proxy, server)
         assert not ledger.publish(amqp, queue)
-        assert ledger.slowest <= 2
+        assert ledger.slowest <= 2.5
         for _ in range(3):
             assert ledger.publish(amqp, queue), ledger
         ledger.compare(drained(server, queue))
@@ -352,7 +349,7 @@ def test_a9_answers_that_do_not_come_leave_one_copy(server: OwnServer, proxy: Pr
         proxy.swallowing = True
         assert not ledger.publish(amqp, queue)
         assert len(ledger.unknown) == 1
-        assert ledger.slowest <= 2
+        assert ledger.slowest <= 2.5
         proxy.heal()
         assert ledger.publish(amqp, queue), ledger
     found = drained(server, queue)
@@ -377,7 +374,7 @@ def test_a10_a_paused_broker_is_timed_out_and_used_again(server: OwnServer) -> N
                 amqp.ping()
         ledger.unknown.add("large")
         works_again(ledger, amqp, queue)
-    assert ledger.slowest <= 3
+    assert ledger.slowest <= 3.5
     ledger.compare(drained(server, queue))
 
 
@@ -393,7 +390,7 @@ def test_a11_a_broker_that_blocks_publishers_is_timed_out_and_used_again(
             for _ in range(2):
                 at_once(8, ledger, amqp, queue)
             assert len(ledger.stored) == 1
-        assert ledger.slowest <= 3
+        assert ledger.slowest <= 3.5
         works_again(ledger, amqp, queue)
         at_once(8, ledger, amqp, queue, each=10)
         ledger.compare(drained(server, queue))

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.services.amqp.ledger import publish_over_kills
-from tests.services.amqp.own_server import BUDGET, OwnServer, connected, drained, lasting_queue
+from tests.services.amqp.own_server import OwnServer, connected, drained, lasting_queue
+from tests.waiting import BUDGET
 
 if TYPE_CHECKING:
     from pathlib import Path

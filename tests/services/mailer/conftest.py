@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import ssl
-import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +17,6 @@ from tests.services.mailer.servers import FaultyServer, SmtpServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
 
@@ -82,16 +80,3 @@ def trusted(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     path = tmp_path / "authority.pem"
     authority.cert_pem.write_to_path(path)
     monkeypatch.setenv("SSL_CERT_FILE", str(path))
-
-
-@pytest.fixture
-def at_most() -> Callable[[float], AbstractContextManager[None]]:
-    """Assert that a block takes at most some seconds."""
-
-    @contextmanager
-    def measure(seconds: float) -> Iterator[None]:
-        start = time.monotonic()
-        yield
-        assert time.monotonic() - start <= seconds
-
-    return measure

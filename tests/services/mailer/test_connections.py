@@ -13,7 +13,7 @@ from quorum.errors import Rejected, TimedOut, Unavailable
 from quorum.services.deadline import Deadline
 from quorum.services.mailer.smtp.session import Session
 from tests.services.mailer.servers import mail
-from tests.waiting import wait_until
+from tests.waiting import at_most, wait_until
 
 if TYPE_CHECKING:
     from tests.services.mailer.servers import Conversation
@@ -49,7 +49,7 @@ def test_a_ping_keeps_its_connection(serve: Any, connect: Any) -> None:
     assert (len(server.deliveries), server.connections) == (1, 1)
 
 
-def test_a_ping_of_no_server_is_unavailable(connect: Any, at_most: Any) -> None:
+def test_a_ping_of_no_server_is_unavailable(connect: Any) -> None:
     """Nothing listens: the ping says so at once, naming the address and the settings."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
@@ -57,9 +57,7 @@ def test_a_ping_of_no_server_is_unavailable(connect: Any, at_most: Any) -> None:
         connect(port=port).ping()
 
 
-def test_a_ping_of_a_stalled_server_takes_a_second(
-    misbehave: Any, connect: Any, at_most: Any
-) -> None:
+def test_a_ping_of_a_stalled_server_takes_a_second(misbehave: Any, connect: Any) -> None:
     """Its time is one second, whatever a mail's is."""
     server = misbehave(CONNECT=lambda conversation: conversation.stall())
     with at_most(1.5), pytest.raises(TimedOut):
@@ -176,9 +174,7 @@ def test_a_connection_that_cannot_be_reset_is_not_kept(
     assert len(server.conversations) == 2
 
 
-def test_a_stalled_reset_does_not_hide_the_refusal(
-    misbehave: Any, connect: Any, at_most: Any
-) -> None:
+def test_a_stalled_reset_does_not_hide_the_refusal(misbehave: Any, connect: Any) -> None:
     """The refusal is told whatever becomes of the connection."""
     server = misbehave(MAIL="550 no", RSET=lambda conversation: conversation.stall())
     with at_most(2), pytest.raises(Rejected, match="550 no"):

@@ -14,15 +14,13 @@ import pytest
 
 from quorum.errors import Rejected, ServiceError, TimedOut, Unavailable, Unsupported
 from tests.services.mailer.servers import PASSWORD, USER, SmtpServer, mail
-from tests.waiting import wait_until
+from tests.waiting import BUDGET, RECOVERY, at_most, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.services.mailer.servers import Conversation, FaultyServer
 
-BUDGET = 6.0
-RECOVERY = 15.0
 STAGES = ("CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "CONTENT")
 
 
@@ -37,9 +35,7 @@ def hang_up(conversation: Conversation) -> None:
 # E1 · stall
 
 
-def test_e1_a_stall_ends_within_six_seconds_by_default(
-    misbehave: Any, connect: Any, at_most: Any
-) -> None:
+def test_e1_a_stall_ends_within_six_seconds_by_default(misbehave: Any, connect: Any) -> None:
     """A server that says nothing costs at most 6 s with the default of SMTP_TIMEOUT."""
     mailer = connect(misbehave(CONNECT=stall))
     with at_most(BUDGET), pytest.raises(TimedOut, match="did not answer in time"):
@@ -47,18 +43,14 @@ def test_e1_a_stall_ends_within_six_seconds_by_default(
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_e1_a_stall_at_any_stage_is_timed_out(
-    misbehave: Any, connect: Any, at_most: Any, stage: str
-) -> None:
+def test_e1_a_stall_at_any_stage_is_timed_out(misbehave: Any, connect: Any, stage: str) -> None:
     """Wherever the server stops answering, the call ends at its deadline."""
     mailer = connect(misbehave(**{stage: stall}), timeout=1)
     with at_most(1.5), pytest.raises(TimedOut):
         mail(mailer)
 
 
-def test_e1_a_stall_in_the_tls_handshake_is_timed_out(
-    misbehave: Any, connect: Any, at_most: Any
-) -> None:
+def test_e1_a_stall_in_the_tls_handshake_is_timed_out(misbehave: Any, connect: Any) -> None:
     """A server that accepts and never answers the TLS hello does not outlive the deadline."""
     mailer = connect(misbehave(CONNECT=stall), timeout=1, tls=True)
     with at_most(1.5), pytest.raises(TimedOut):
@@ -66,7 +58,7 @@ def test_e1_a_stall_in_the_tls_handshake_is_timed_out(
 
 
 def test_e1_a_slow_answer_before_the_handshake_does_not_lengthen_it(
-    misbehave: Any, connect: Any, at_most: Any
+    misbehave: Any, connect: Any
 ) -> None:
     """The handshake after STARTTLS has what is left of the deadline, not a time of its own."""
 
@@ -81,9 +73,7 @@ def test_e1_a_slow_answer_before_the_handshake_does_not_lengthen_it(
 
 
 @pytest.mark.parametrize("size", [20_000, 1_000_000])
-def test_e1_a_stalled_long_content_is_timed_out(
-    misbehave: Any, connect: Any, at_most: Any, size: int
-) -> None:
+def test_e1_a_stalled_long_content_is_timed_out(misbehave: Any, connect: Any, size: int) -> None:
     """A mail above 64 KiB ends one time limit after the server took the last of it."""
 
     def stop_reading(conversation: Conversation) -> None:
@@ -96,7 +86,7 @@ def test_e1_a_stalled_long_content_is_timed_out(
         mail(mailer, text="long line " * size)
 
 
-def test_e1_the_same_mailer_works_after_a_stall(misbehave: Any, connect: Any, at_most: Any) -> None:
+def test_e1_the_same_mailer_works_after_a_stall(misbehave: Any, connect: Any) -> None:
     """When the server answers again, the same object sends again, at once."""
     server = misbehave(MAIL=stall)
     mailer = connect(server, timeout=1)
@@ -112,7 +102,7 @@ def test_e1_the_same_mailer_works_after_a_stall(misbehave: Any, connect: Any, at
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_e2_a_trickled_answer_does_not_lengthen_the_deadline(
-    misbehave: Any, connect: Any, at_most: Any, stage: str
+    misbehave: Any, connect: Any, stage: str
 ) -> None:
     """20 bytes a second are not progress: the whole call has one deadline."""
 
@@ -124,9 +114,7 @@ def test_e2_a_trickled_answer_does_not_lengthen_the_deadline(
         mail(mailer)
 
 
-def test_e2_many_small_delays_add_up_to_one_deadline(
-    misbehave: Any, connect: Any, at_most: Any
-) -> None:
+def test_e2_many_small_delays_add_up_to_one_deadline(misbehave: Any, connect: Any) -> None:
     """Each answer is in time, all together are not."""
 
     def slowly(conversation: Conversation) -> None:
@@ -290,7 +278,7 @@ def test_e4_a_connection_with_too_many_mails_is_left(misbehave: Any, connect: An
 
 
 def test_e4_half_open_connections_cost_nothing_once_new_ones_work(
-    misbehave: Any, connect: Any, at_most: Any
+    misbehave: Any, connect: Any
 ) -> None:
     """However many kept connections are dead, the first call after the fault is served in time."""
     server = misbehave()
@@ -311,7 +299,7 @@ def test_e4_half_open_connections_cost_nothing_once_new_ones_work(
     assert len(server.contents) == 6
 
 
-def test_e4_a_restarted_server_is_found_again(connect: Any, at_most: Any) -> None:
+def test_e4_a_restarted_server_is_found_again(connect: Any) -> None:
     """A server that was down and is back is used by the same object."""
     with SmtpServer() as server:
         mailer = connect(server)
@@ -664,7 +652,7 @@ def test_e14_a_failing_password_check_is_told_from_a_wrong_password(
 
 
 def test_faults_recover_within_the_budget_from_any_stage(
-    misbehave: Callable[..., FaultyServer], connect: Any, at_most: Any
+    misbehave: Callable[..., FaultyServer], connect: Any
 ) -> None:
     """A connection dropped at any stage leaves a mailer that sends the next mail."""
     server = misbehave()

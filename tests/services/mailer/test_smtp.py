@@ -15,7 +15,7 @@ from quorum.errors import Rejected, TimedOut, Unavailable
 from quorum.services import sockets
 from quorum.services.deadline import Deadline
 from tests.services.mailer.servers import mail
-from tests.waiting import wait_until
+from tests.waiting import at_most, wait_until
 
 
 def test_a_name_that_does_not_exist_is_unavailable(connect: Any) -> None:
@@ -30,9 +30,7 @@ def test_a_name_that_cannot_be_is_unavailable(connect: Any) -> None:
         mail(connect(host="x" * 70 + ".example", starttls=False))
 
 
-def test_a_slow_look_up_is_timed_out(
-    connect: Any, monkeypatch: pytest.MonkeyPatch, at_most: Any
-) -> None:
+def test_a_slow_look_up_is_timed_out(connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The system's look-up has no time limit; the call has."""
     answer = threading.Event()
 

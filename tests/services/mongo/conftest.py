@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -17,7 +16,6 @@ from tests.services.mongo.servers import RetryingMongoServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from tests.servers import MongoServer
@@ -90,16 +88,3 @@ def mongo(request: pytest.FixtureRequest, stack: ExitStack) -> Any:
     stack.callback(service.close)
     stack.callback(lambda: service.client.drop_database(name) if not service._closed else None)
     return service
-
-
-@pytest.fixture
-def at_most() -> Callable[[float], AbstractContextManager[None]]:
-    """Assert that a block takes at most some seconds."""
-
-    @contextmanager
-    def measure(seconds: float) -> Iterator[None]:
-        start = time.monotonic()
-        yield
-        assert time.monotonic() - start <= seconds
-
-    return measure

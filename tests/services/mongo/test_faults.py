@@ -24,7 +24,7 @@ from quorum.settings import MongoSettings
 from tests.proxy import Proxy
 from tests.servers import LOCAL, MongoServer, free_port
 from tests.services.mongo.servers import QUIET, direct, in_child
-from tests.waiting import wait_until
+from tests.waiting import BUDGET, RECOVERY, at_most, wait_until
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.live("mongo")
 
-BUDGET = 6.0
-RECOVERY = 15.0
 
 forks = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 
@@ -71,14 +69,14 @@ def works(mongo: ServerMongo) -> bool:
 # M1 · down
 
 
-def test_m1_down_ends_within_the_time_limit(connect: Any, at_most: Any) -> None:
+def test_m1_down_ends_within_the_time_limit(connect: Any) -> None:
     """Nobody listens: the first operation raises the driver's error."""
     mongo = connect(f"mongodb://{LOCAL}:{free_port()}", timeout=1)
     with at_most(2), pytest.raises(ServerSelectionTimeoutError):
         mongo.collection("entries").find_one()
 
 
-def test_m1_a_ping_of_what_is_down_is_over_within_a_second(connect: Any, at_most: Any) -> None:
+def test_m1_a_ping_of_what_is_down_is_over_within_a_second(connect: Any) -> None:
     """And is an error of ours."""
     mongo = connect(f"mongodb://{LOCAL}:{free_port()}")
     with at_most(1), pytest.raises(Unavailable, match="Connection refused"):
@@ -86,7 +84,7 @@ def test_m1_a_ping_of_what_is_down_is_over_within_a_second(connect: Any, at_most
 
 
 def test_m1_the_same_object_works_when_the_server_is_there(
-    connect: Any, own_server: MongoServer, at_most: Any
+    connect: Any, own_server: MongoServer
 ) -> None:
     """A service that was built while nobody listened needs nobody to build it again."""
     own_server.kill()
@@ -99,7 +97,7 @@ def test_m1_the_same_object_works_when_the_server_is_there(
 
 
 def test_m1_a_restart_costs_the_calls_in_flight_at_most(
-    connect: Any, own_server: MongoServer, at_most: Any
+    connect: Any, own_server: MongoServer
 ) -> None:
     """After it the same object works, and what was kept is there."""
     mongo = connect(own_server.url)
@@ -124,9 +122,7 @@ def test_m1_a_reset_of_every_connection_is_not_noticed(behind: Any, own_proxy: P
 # M2 · half-open
 
 
-def test_m2_half_open_ends_within_six_seconds_by_default(
-    connect: Any, proxy: Proxy, at_most: Any
-) -> None:
+def test_m2_half_open_ends_within_six_seconds_by_default(connect: Any, proxy: Proxy) -> None:
     """A server that takes and never answers costs at most 6 s with the default limit."""
     mongo = connect(direct(proxy.port))
     mongo.collection("entries").find_one()
@@ -150,18 +146,19 @@ def test_m2_half_open_ends_within_six_seconds_by_default(
     ids=["find_one", "find", "insert_one", "update_many", "aggregate", "create_index"],
 )
 def test_m2_no_operation_outlives_its_deadline(
-    connect: Any, proxy: Proxy, at_most: Any, operation: Any, used: bool
+    connect: Any, proxy: Proxy, operation: Any, used: bool
 ) -> None:
     """Repetitions and all, over an idle connection as over a new one."""
     mongo = connect(direct(proxy.port), timeout=1)
     if used:
         mongo.collection("entries").find_one()
     proxy.stalled = True
-    with at_most(1.3), pytest.raises(PyMongoError):
+    # Server selection looks at the time every half second (pymongo's MIN_HEARTBEAT_INTERVAL).
+    with at_most(1.5), pytest.raises(PyMongoError):
         operation(mongo.collection("entries"))
 
 
-def test_m2_many_threads_wait_no_longer_than_one(connect: Any, proxy: Proxy, at_most: Any) -> None:
+def test_m2_many_threads_wait_no_longer_than_one(connect: Any, proxy: Proxy) -> None:
     """The wait for a free connection is inside the deadline."""
     mongo = connect(f"{direct(proxy.port)}&maxPoolSize=2", timeout=1)
     mongo.collection("entries").find_one()
@@ -183,7 +180,7 @@ def test_m2_many_threads_wait_no_longer_than_one(connect: Any, proxy: Proxy, at_
     assert len(errors) == 8
 
 
-def test_m2_a_slow_cursor_is_bounded(connect: Any, proxy: Proxy, at_most: Any) -> None:
+def test_m2_a_slow_cursor_is_bounded(connect: Any, proxy: Proxy) -> None:
     """A cursor whose next batch never comes raises."""
     mongo = connect(direct(proxy.port), "cursors", timeout=1)
     mongo.collection("entries").insert_many([{"n": n} for n in range(300)])
@@ -198,9 +195,7 @@ def test_m2_a_slow_cursor_is_bounded(connect: Any, proxy: Proxy, at_most: Any) -
 
 
 @pytest.mark.parametrize("fault", ["stalled", "swallowing"])
-def test_m2_the_same_object_works_afterwards(
-    connect: Any, proxy: Proxy, at_most: Any, fault: str
-) -> None:
+def test_m2_the_same_object_works_afterwards(connect: Any, proxy: Proxy, fault: str) -> None:
     """When the fault ends, it heals by itself."""
     mongo = connect(direct(proxy.port), timeout=1)
     mongo.collection("entries").find_one()
@@ -212,9 +207,7 @@ def test_m2_the_same_object_works_afterwards(
         wait_until(lambda: works(mongo), RECOVERY)
 
 
-def test_m2_a_server_that_is_paused_and_goes_on(
-    connect: Any, own_server: MongoServer, at_most: Any
-) -> None:
+def test_m2_a_server_that_is_paused_and_goes_on(connect: Any, own_server: MongoServer) -> None:
     """Its port accepts, nothing answers; then it does."""
     mongo = connect(own_server.url, timeout=1)
     mongo.collection("entries").find_one()
@@ -316,7 +309,7 @@ def test_m4_the_caller_is_told_that_the_outcome_is_unknown(
     assert [each["n"] for each in entries.find()] == left
 
 
-def test_m4_a_late_answer_is_told_too(behind: Any, own_proxy: Proxy, at_most: Any) -> None:
+def test_m4_a_late_answer_is_told_too(behind: Any, own_proxy: Proxy) -> None:
     """NetworkTimeout, within the deadline, and applied once."""
     mongo = behind(timeout=1)
     entries = mongo.collection("entries")
@@ -454,7 +447,7 @@ def test_m7_a_kill_under_three_writers(connect: Any, own_server: MongoServer) ->
 
 
 def test_m2_a_transaction_that_is_repeated_ends_with_the_time_limit(
-    behind: Any, own_proxy: Proxy, at_most: Any
+    behind: Any, own_proxy: Proxy
 ) -> None:
     """The driver would repeat it for 120 seconds."""
     mongo = behind(timeout=1)

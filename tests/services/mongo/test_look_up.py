@@ -17,6 +17,7 @@ from quorum.errors import ServiceError, TimedOut, Unavailable
 from quorum.services.mongo.server import ServerMongo
 from quorum.settings import MongoSettings
 from tests.servers import LOCAL
+from tests.waiting import at_most
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,16 +95,14 @@ def test_a_silent_dns_server_holds_no_call_up(mongo: ServerMongo) -> None:
     for thread in threads:
         thread.join()
     assert len(taken) == 8
-    assert max(taken) < 2
+    assert max(taken) < 3
 
 
 def test_a_ping_waits_for_its_own_limit_only(names: NameServer) -> None:
     """A second at most, and the error tells what to look at."""
     mongo = ServerMongo(MongoSettings(url=URL), database="shop")
-    start = time.monotonic()
-    with pytest.raises(TimedOut, match="check its DNS server") as caught:
+    with at_most(1), pytest.raises(TimedOut, match="check its DNS server") as caught:
         mongo.ping()
-    assert time.monotonic() - start < 1
     assert "PWSECRET" not in str(caught.value)
     mongo.close()
 
@@ -112,9 +111,8 @@ def test_readiness_answers_within_a_second(names: NameServer) -> None:
     """A service that is configured and was never used is down, and holds nothing up."""
     container = Container(settings=Settings(mongo={"url": URL}))
     container.mongo()
-    start = time.monotonic()
-    report = container.health().check()
-    assert time.monotonic() - start < 1
+    with at_most(1):
+        report = container.health().check()
     assert report.status == "down"
     container.ledger.close()
 

@@ -20,7 +20,7 @@ from quorum.services.mongo.server import ServerMongo
 from quorum.settings import MongoSettings
 from tests.servers import LOCAL, free_port
 from tests.services.mongo.servers import direct, in_child
-from tests.waiting import wait_until
+from tests.waiting import at_most, wait_until
 
 if TYPE_CHECKING:
     from tests.proxy import Proxy
@@ -185,7 +185,7 @@ def test_a_ping_with_a_refused_password_is_rejected(
     assert "PWSECRET" not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_ping_names_the_server(connect: Any, at_most: Any) -> None:
+def test_a_ping_names_the_server(connect: Any) -> None:
     """Its address, without user and password; within a second."""
     port = free_port()
     mongo = connect(f"mongodb://ana:PWSECRET@{LOCAL}:{port}/")
@@ -199,7 +199,7 @@ def test_a_ping_names_the_server(connect: Any, at_most: Any) -> None:
 @live
 @pytest.mark.parametrize("used", [False, True], ids=["fresh", "pooled"])
 def test_a_ping_of_a_server_that_hangs_is_over_within_a_second(
-    connect: Any, proxy: Proxy, at_most: Any, used: bool
+    connect: Any, proxy: Proxy, used: bool
 ) -> None:
     """With an idle connection and without."""
     mongo = connect(direct(proxy.port))
@@ -211,7 +211,7 @@ def test_a_ping_of_a_server_that_hangs_is_over_within_a_second(
 
 
 @live
-def test_a_ping_is_no_longer_than_the_time_limit(connect: Any, proxy: Proxy, at_most: Any) -> None:
+def test_a_ping_is_no_longer_than_the_time_limit(connect: Any, proxy: Proxy) -> None:
     """A limit below a second holds for it too."""
     proxy.stalled = True
     with at_most(0.8), pytest.raises(ServiceError):
@@ -263,7 +263,7 @@ def test_a_close_ends_its_threads(connect: Any, mongo_server: MongoServer) -> No
 
 
 @live
-def test_a_close_of_a_server_that_hangs_is_short(connect: Any, proxy: Proxy, at_most: Any) -> None:
+def test_a_close_of_a_server_that_hangs_is_short(connect: Any, proxy: Proxy) -> None:
     """It says goodbye, and waits a second at most for an answer."""
     mongo = connect(direct(proxy.port))
     with mongo.client.start_session() as session:

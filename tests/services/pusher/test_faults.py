@@ -20,6 +20,7 @@ from tests.proxy import Proxy
 from tests.servers import PusherServer, free_port
 from tests.services.pusher.listening import SocketListener
 from tests.services.storage.answers import AnsweringServer, answer
+from tests.waiting import BUDGET, RECOVERY, at_most
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 live = pytest.mark.live("pusher")
 
-BUDGET = 6.0
-RECOVERY = 15.0
 SHORT = 1.0
 LIMIT = SHORT + 1.5
 GOOD = answer("200 OK", b"{}")
@@ -78,14 +77,6 @@ def no_secret_in_the_log(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 def port_of(server: AnsweringServer) -> int:
     return int(server.url.rpartition(":")[2])
-
-
-@contextmanager
-def at_most(seconds: float) -> Iterator[None]:
-    """Assert that a block takes at most some seconds."""
-    start = time.monotonic()
-    yield
-    assert time.monotonic() - start <= seconds
 
 
 @contextmanager

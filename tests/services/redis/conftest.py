@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +20,6 @@ from tests.servers import RedisServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
 DEADLINE = 15.0
@@ -81,32 +80,6 @@ def redis(request: pytest.FixtureRequest) -> Any:
     service = request.getfixturevalue("connect")(server)
     service.client.flushall()
     return service
-
-
-@pytest.fixture
-def at_most() -> Callable[[float], AbstractContextManager[None]]:
-    """Assert that a block takes at most some seconds."""
-
-    @contextmanager
-    def measure(seconds: float) -> Iterator[None]:
-        start = time.monotonic()
-        yield
-        assert time.monotonic() - start <= seconds
-
-    return measure
-
-
-@pytest.fixture
-def wait_until() -> Callable[..., None]:
-    """Wait until something is true, and fail if it is not in time."""
-
-    def wait(condition: Callable[[], Any], seconds: float = DEADLINE) -> None:
-        end = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < end, "it did not come true in time"
-            time.sleep(0.005)
-
-    return wait
 
 
 @pytest.fixture

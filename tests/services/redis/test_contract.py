@@ -11,6 +11,7 @@ import redis as redis_py
 from redis.exceptions import NoScriptError, ResponseError, WatchError
 
 from quorum.errors import Rejected, Unavailable
+from tests.waiting import at_most, wait_until
 
 # The service
 
@@ -110,7 +111,7 @@ def test_a_large_value_comes_back(redis: Any) -> None:
     assert redis.client.get("large") == value
 
 
-def test_a_key_expires(redis: Any, wait_until: Any) -> None:
+def test_a_key_expires(redis: Any) -> None:
     """After its time it is gone, and not before."""
     redis.client.set("key", "a", px=100)
     assert 0 < redis.client.pttl("key") <= 100
@@ -342,7 +343,7 @@ def test_a_subscriber_gets_what_is_published(redis: Any) -> None:
     assert (second["pattern"], second["data"]) == (b"sport.*", b"two")
 
 
-def test_a_message_that_does_not_come_is_none(redis: Any, at_most: Any) -> None:
+def test_a_message_that_does_not_come_is_none(redis: Any) -> None:
     """After the time that was given."""
     with redis.client.pubsub() as pubsub, at_most(2):
         subscribed(pubsub, "news")
@@ -371,7 +372,7 @@ def test_a_listener_hears_until_it_unsubscribes(redis: Any) -> None:
     assert heard == [b"a", b"b", b"end"]
 
 
-def test_a_handler_runs_in_its_thread(redis: Any, wait_until: Any) -> None:
+def test_a_handler_runs_in_its_thread(redis: Any) -> None:
     """`run_in_thread` calls what was given for the channel."""
     heard: list[bytes] = []
     pubsub = redis.client.pubsub()
@@ -431,7 +432,7 @@ def test_a_blocking_pop_returns_what_comes(redis: Any) -> None:
     wake.join()
 
 
-def test_a_blocking_pop_of_nothing_returns_none(redis: Any, at_most: Any) -> None:
+def test_a_blocking_pop_of_nothing_returns_none(redis: Any) -> None:
     """After its time."""
     with at_most(2):
         assert redis.client.blpop("queue", timeout=0.2) is None
@@ -469,7 +470,7 @@ BLOCKING = {
 @pytest.mark.parametrize("wait", [0, 7])
 @pytest.mark.parametrize("command", BLOCKING)
 def test_a_command_that_would_block_for_too_long_is_refused(
-    redis: Any, at_most: Any, command: str, wait: int
+    redis: Any, command: str, wait: int
 ) -> None:
     """At once, by us, before anything is sent: for ever (0), or for longer than it may take."""
     calls = redis.counts.calls
@@ -496,7 +497,7 @@ def test_the_blocks_of_an_executed_pipeline_are_forgotten(redis: Any) -> None:
             assert pipe.blpop("a", timeout=3).execute()[0][0] == b"a"
 
 
-def test_nothing_blocks_in_a_transaction(redis: Any, at_most: Any) -> None:
+def test_nothing_blocks_in_a_transaction(redis: Any) -> None:
     """There a blocking pop is a pop, and is not refused."""
     with at_most(2), redis.client.pipeline() as pipe:
         assert pipe.blpop("queue", timeout=0).execute() == [None]

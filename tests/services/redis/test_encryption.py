@@ -14,6 +14,7 @@ from quorum.services.redis.server import ServerRedis
 from quorum.settings import RedisSettings
 from tests.proxy import Proxy
 from tests.servers import RedisServer, ServerProcess
+from tests.waiting import at_most
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -107,9 +108,7 @@ def test_a_restart_is_not_noticed(server: Any, over_tls: Any) -> None:
     assert client.get("a") == b"1"
 
 
-def test_a_stalled_handshake_is_timed_out(
-    server: Any, over_tls: Any, stack: ExitStack, at_most: Any
-) -> None:
+def test_a_stalled_handshake_is_timed_out(server: Any, over_tls: Any, stack: ExitStack) -> None:
     """The handshake has what is left of the deadline."""
     proxy = stack.enter_context(Proxy(server.port))
     proxy.stalled = True
@@ -120,9 +119,7 @@ def test_a_stalled_handshake_is_timed_out(
         service.client.get("a")
 
 
-def test_a_stalled_large_value_is_timed_out(
-    server: Any, over_tls: Any, stack: ExitStack, at_most: Any
-) -> None:
+def test_a_stalled_large_value_is_timed_out(server: Any, over_tls: Any, stack: ExitStack) -> None:
     """Records of TLS are no progress by themselves."""
     proxy = stack.enter_context(Proxy(server.port))
     client = over_tls(proxy, timeout=1).client

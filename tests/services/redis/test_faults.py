@@ -17,6 +17,7 @@ from redis.exceptions import TimeoutError as Late
 from quorum.errors import Rejected, ServiceError, TimedOut, Unavailable
 from quorum.services.redis import pool as pools
 from tests.servers import RedisServer
+from tests.waiting import BUDGET, RECOVERY, at_most, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.live("redis")
 forks = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 
-BUDGET = 6.0
-RECOVERY = 15.0
 FAULTS = (Lost, Late)
 
 
@@ -47,9 +46,7 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> None:
 # R1 · half-open
 
 
-def test_r1_a_half_open_connection_costs_six_seconds_by_default(
-    proxy: Proxy, connect: Any, at_most: Any
-) -> None:
+def test_r1_a_half_open_connection_costs_six_seconds_by_default(proxy: Proxy, connect: Any) -> None:
     """With the default of REDIS_TIMEOUT a command ends, and says that it was too late."""
     client = connect(proxy).client
     client.set("a", 1)
@@ -58,9 +55,7 @@ def test_r1_a_half_open_connection_costs_six_seconds_by_default(
         client.get("a")
 
 
-def test_r1_a_fresh_connection_that_is_half_open_is_timed_out(
-    proxy: Proxy, connect: Any, at_most: Any
-) -> None:
+def test_r1_a_fresh_connection_that_is_half_open_is_timed_out(proxy: Proxy, connect: Any) -> None:
     """Accepted, and then silent: the handshake is part of the call."""
     proxy.stalled = True
     with at_most(1.4), pytest.raises(Late):
@@ -68,7 +63,7 @@ def test_r1_a_fresh_connection_that_is_half_open_is_timed_out(
 
 
 def test_r1_an_idle_connection_that_is_half_open_is_replaced(
-    proxy: Proxy, connect: Any, at_most: Any, monkeypatch: pytest.MonkeyPatch, bare: Any
+    proxy: Proxy, connect: Any, monkeypatch: pytest.MonkeyPatch, bare: Any
 ) -> None:
     """It is asked first and does not answer; the command is sent once, over a new one."""
     client = connect(proxy, timeout=3).client
@@ -84,7 +79,7 @@ def test_r1_an_idle_connection_that_is_half_open_is_replaced(
 
 
 def test_r1_half_open_idle_connections_cost_no_caller_more(
-    proxy: Proxy, connect: Any, at_most: Any, monkeypatch: pytest.MonkeyPatch
+    proxy: Proxy, connect: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Eight idle connections, all dead, and no new one to be had: each caller waits once."""
     client = connect(proxy, timeout=1).client
@@ -97,7 +92,7 @@ def test_r1_half_open_idle_connections_cost_no_caller_more(
 
 
 def test_r1_after_a_timeout_the_others_are_asked_before_they_are_used(
-    proxy: Proxy, connect: Any, at_most: Any
+    proxy: Proxy, connect: Any
 ) -> None:
     """One that was lost casts doubt on all that are idle; none of them loses a command."""
     client = connect(proxy, timeout=1).client
@@ -111,7 +106,7 @@ def test_r1_after_a_timeout_the_others_are_asked_before_they_are_used(
             assert client.set("a", 1) is True
 
 
-def test_r1_the_same_client_works_after_a_stall(proxy: Proxy, connect: Any, at_most: Any) -> None:
+def test_r1_the_same_client_works_after_a_stall(proxy: Proxy, connect: Any) -> None:
     """At once, when the server answers again."""
     client = connect(proxy, timeout=1).client
     proxy.stalled = True
@@ -124,7 +119,7 @@ def test_r1_the_same_client_works_after_a_stall(proxy: Proxy, connect: Any, at_m
 
 @pytest.mark.parametrize("work", ["command", "pipeline", "transaction", "script", "large"])
 def test_r1_a_trickled_answer_does_not_lengthen_the_deadline(
-    trickling: Any, connect: Any, at_most: Any, work: str
+    trickling: Any, connect: Any, work: str
 ) -> None:
     """20 bytes a second are no progress: the whole call has one deadline."""
     client = connect(trickling, timeout=1, query="?protocol=2").client
@@ -140,14 +135,14 @@ def test_r1_a_trickled_answer_does_not_lengthen_the_deadline(
 
 
 def test_r1_a_trickled_handshake_does_not_lengthen_the_deadline(
-    trickling: Any, connect: Any, at_most: Any
+    trickling: Any, connect: Any
 ) -> None:
     """The connection, the handshake and the command share one deadline."""
     with at_most(1.4), pytest.raises(Late):
         connect(trickling, timeout=1).client.get("a")
 
 
-def test_r1_a_stalled_large_value_is_timed_out(proxy: Proxy, connect: Any, at_most: Any) -> None:
+def test_r1_a_stalled_large_value_is_timed_out(proxy: Proxy, connect: Any) -> None:
     """What the server does not take ends one time limit after the last of it that went out."""
     client = connect(proxy, timeout=1).client
     client.ping()
@@ -167,7 +162,7 @@ def test_r1_a_large_value_on_a_slow_line_arrives(proxy: Proxy, connect: Any, bar
 
 
 def test_r1_a_name_that_is_not_resolved_in_time_is_timed_out(
-    connect: Any, at_most: Any, monkeypatch: pytest.MonkeyPatch, redis_server: RedisServer
+    connect: Any, monkeypatch: pytest.MonkeyPatch, redis_server: RedisServer
 ) -> None:
     """The look-up of the name is part of the call, though the system sets it no limit."""
     import socket  # noqa: PLC0415 - to be replaced
@@ -263,7 +258,7 @@ def test_r2_a_command_of_a_watching_pipeline_is_not_run_again(
 
 @pytest.mark.parametrize("option", ["retry_on_timeout=true", "retry_on_error=x", "timeout=60"])
 def test_r2_no_option_of_the_url_makes_it_repeat(
-    proxy: Proxy, connect: Any, bare: Any, at_most: Any, option: str
+    proxy: Proxy, connect: Any, bare: Any, option: str
 ) -> None:
     """Options that would lengthen or repeat a call are not taken."""
     client = connect(proxy, f"?{option}&socket_timeout=60", timeout=1).client
@@ -319,9 +314,7 @@ def test_r2_an_interrupted_handshake_leaves_no_answer_to_the_next(
 # R3 · down and restarted
 
 
-def test_r3_a_server_that_is_down_is_told_at_once(
-    own_server: RedisServer, connect: Any, at_most: Any
-) -> None:
+def test_r3_a_server_that_is_down_is_told_at_once(own_server: RedisServer, connect: Any) -> None:
     """Refused is refused: no command waits for what cannot come."""
     service = connect(own_server)
     own_server.stop()
@@ -331,9 +324,7 @@ def test_r3_a_server_that_is_down_is_told_at_once(
         service.ping()
 
 
-def test_r3_the_same_client_works_after_a_restart(
-    own_server: RedisServer, connect: Any, at_most: Any
-) -> None:
+def test_r3_the_same_client_works_after_a_restart(own_server: RedisServer, connect: Any) -> None:
     """Its idle connections are dead, and nobody notices."""
     service = connect(own_server)
     run_in_threads(4, lambda _: service.client.blpop("none", timeout=0.2))
@@ -344,9 +335,7 @@ def test_r3_the_same_client_works_after_a_restart(
             assert service.client.get("a") == b"1"
 
 
-def test_r3_the_same_client_works_after_a_kill(
-    own_server: RedisServer, connect: Any, at_most: Any
-) -> None:
+def test_r3_the_same_client_works_after_a_kill(own_server: RedisServer, connect: Any) -> None:
     """Also when the server had no time to close its connections, and was away meanwhile."""
     service = connect(own_server)
     service.client.set("a", 1)
@@ -399,7 +388,7 @@ def test_r3_a_restart_under_load_costs_the_calls_in_flight(
 
 
 def test_r3_a_paused_server_is_timed_out_and_used_again(
-    own_server: RedisServer, connect: Any, at_most: Any
+    own_server: RedisServer, connect: Any
 ) -> None:
     """It accepts connections and answers nothing, then goes on."""
     service = connect(own_server, timeout=1)
@@ -417,9 +406,7 @@ def test_r3_a_paused_server_is_timed_out_and_used_again(
         service.ping()
 
 
-def test_r3_a_ping_of_a_stalled_server_takes_a_second(
-    proxy: Proxy, connect: Any, at_most: Any
-) -> None:
+def test_r3_a_ping_of_a_stalled_server_takes_a_second(proxy: Proxy, connect: Any) -> None:
     """Whatever REDIS_TIMEOUT is."""
     service = connect(proxy)
     proxy.stalled = True
@@ -610,7 +597,7 @@ def test_r6_threads_wait_for_a_connection(connect: Any, redis_server: RedisServe
 
 
 def test_r6_a_wait_that_is_too_long_ends_in_a_clear_error(
-    connect: Any, redis_server: RedisServer, at_most: Any
+    connect: Any, redis_server: RedisServer
 ) -> None:
     """It is over before the deadline, and says what to set."""
     service = connect(redis_server, "?max_connections=5", timeout=1)
@@ -629,7 +616,7 @@ def test_r6_a_wait_that_is_too_long_ends_in_a_clear_error(
 
 
 def test_r6_a_call_that_waited_has_no_time_of_its_own_left_to_block(
-    connect: Any, redis_server: RedisServer, at_most: Any
+    connect: Any, redis_server: RedisServer
 ) -> None:
     """The wait and the block share one deadline; what has no room for both is not sent."""
     client = connect(redis_server, "?max_connections=1", timeout=1).client
@@ -669,7 +656,7 @@ def test_r6_a_failure_gives_its_connection_back(proxy: Proxy, connect: Any) -> N
 
 
 def test_r7_a_subscriber_that_was_cut_hears_again(
-    proxy: Proxy, connect: Any, bare: Any, wait_until: Any, caplog: pytest.LogCaptureFixture
+    proxy: Proxy, connect: Any, bare: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It subscribes again by itself; the log says that messages may be missing."""
     heard: list[bytes] = []
@@ -685,9 +672,7 @@ def test_r7_a_subscriber_that_was_cut_hears_again(
     assert "what is published until it is back is lost" in caplog.text
 
 
-def test_r7_a_listener_outlives_a_restart(
-    own_server: RedisServer, connect: Any, wait_until: Any
-) -> None:
+def test_r7_a_listener_outlives_a_restart(own_server: RedisServer, connect: Any) -> None:
     """`listen` goes on where the server is back within REDIS_TIMEOUT."""
     service = connect(own_server)
     heard: list[bytes] = []
@@ -711,7 +696,7 @@ def test_r7_a_listener_outlives_a_restart(
 
 
 def test_r7_a_half_open_subscription_is_found_and_replaced(
-    proxy: Proxy, connect: Any, bare: Any, wait_until: Any
+    proxy: Proxy, connect: Any, bare: Any
 ) -> None:
     """A listener that hears nothing asks whether the server is there."""
     heard: list[bytes] = []
@@ -738,7 +723,7 @@ def test_r7_a_half_open_subscription_is_found_and_replaced(
 
 
 def test_r7_a_subscriber_says_that_the_server_stays_away(
-    own_server: RedisServer, connect: Any, at_most: Any
+    own_server: RedisServer, connect: Any
 ) -> None:
     """After REDIS_TIMEOUT it raises, and works again when asked later."""
     pubsub = connect(own_server, timeout=1).client.pubsub()
@@ -753,9 +738,7 @@ def test_r7_a_subscriber_says_that_the_server_stays_away(
     pubsub.close()
 
 
-def test_r7_a_listener_ends_with_its_service(
-    connect: Any, redis_server: RedisServer, wait_until: Any
-) -> None:
+def test_r7_a_listener_ends_with_its_service(connect: Any, redis_server: RedisServer) -> None:
     """`close` does not leave a thread waiting for ever."""
     service = connect(redis_server)
     pubsub = service.client.pubsub()
@@ -779,7 +762,7 @@ def test_r7_a_listener_ends_with_its_service(
 
 
 def test_r7_a_listener_and_a_subscriber_of_another_thread_come_back_together(
-    own_server: RedisServer, connect: Any, wait_until: Any
+    own_server: RedisServer, connect: Any
 ) -> None:
     """One connects, the other goes on with it; neither waits for ever, and both are subscribed."""
     service = connect(own_server)
@@ -835,7 +818,7 @@ def test_r7_a_stream_loses_nothing(proxy: Proxy, connect: Any, bare: Any) -> Non
 
 
 def test_r8_a_block_time_over_the_time_limit_is_refused(
-    connect: Any, redis_server: RedisServer, at_most: Any
+    connect: Any, redis_server: RedisServer
 ) -> None:
     """By the setting, at once."""
     client = connect(redis_server, timeout=2).client
@@ -844,7 +827,7 @@ def test_r8_a_block_time_over_the_time_limit_is_refused(
 
 
 def test_r8_a_block_time_inside_the_time_limit_returns(
-    connect: Any, redis_server: RedisServer, at_most: Any
+    connect: Any, redis_server: RedisServer
 ) -> None:
     """The longest that is allowed ends by the server's answer, not by ours."""
     client = connect(redis_server, timeout=2).client
@@ -868,9 +851,7 @@ def test_r9_a_job_that_was_moved_survives_a_lost_answer(
     assert bare.lrange("in progress", 0, -1) == [b"job"]
 
 
-def test_r9_a_blocking_pop_that_is_cut_off_is_told(
-    proxy: Proxy, connect: Any, at_most: Any
-) -> None:
+def test_r9_a_blocking_pop_that_is_cut_off_is_told(proxy: Proxy, connect: Any) -> None:
     """The caller learns that the outcome is unknown, and never waits on."""
     client = connect(proxy, timeout=1).client
     client.ping()
@@ -894,9 +875,7 @@ def test_r10_a_lock_that_is_shorter_than_the_job_is_renewed(
         lock.check()
 
 
-def test_r10_a_lock_that_was_lost_is_reported(
-    connect: Any, redis_server: RedisServer, wait_until: Any
-) -> None:
+def test_r10_a_lock_that_was_lost_is_reported(connect: Any, redis_server: RedisServer) -> None:
     """`held` says so, `check` raises, and so does the end of the block."""
     service = connect(redis_server)
     lock = service.lock("job", expires_in=1)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from quorum.errors import Rejected, ServiceError, TimedOut, Unavailable
+from tests.waiting import at_most, wait_until
 
 if TYPE_CHECKING:
     from tests.proxy import Proxy
@@ -56,13 +57,13 @@ def test_its_key_is_that_of_the_application(redis: Any) -> None:
     assert redis.client.exists(KEY) == 0
 
 
-def test_another_that_gives_up_at_once_does_not_get_it(redis: Any, at_most: Any) -> None:
+def test_another_that_gives_up_at_once_does_not_get_it(redis: Any) -> None:
     """`wait=0` asks once."""
     with redis.lock("job"), at_most(1), pytest.raises(TimedOut, match="held by others"):
         redis.lock("job", wait=0).__enter__()
 
 
-def test_another_waits_for_it(redis: Any, at_most: Any) -> None:
+def test_another_waits_for_it(redis: Any) -> None:
     """For as long as it was told to, and gets it when it is free."""
     with redis.lock("job"), at_most(2), pytest.raises(TimedOut, match=r"for all of 0\.3 s"):
         redis.lock("job", wait=0.3).__enter__()
@@ -121,7 +122,7 @@ def test_threads_may_share_one_object(redis: Any) -> None:
     assert redis.client.get("n") == b"40"
 
 
-def test_it_is_not_taken_twice_by_one_thread(redis: Any, at_most: Any) -> None:
+def test_it_is_not_taken_twice_by_one_thread(redis: Any) -> None:
     """It is not re-entrant, and says so by its time-out."""
     lock = redis.lock("job", wait=0.1)
     with lock, at_most(1), pytest.raises(TimedOut):
@@ -162,14 +163,14 @@ def test_it_is_renewed_while_it_is_held(redis: Any) -> None:
         lock.check()
 
 
-def test_nothing_is_renewed_after_the_block(redis: Any, wait_until: Any) -> None:
+def test_nothing_is_renewed_after_the_block(redis: Any) -> None:
     """Its thread ends."""
     with redis.lock("job"):
         assert renewing()
     wait_until(lambda: not renewing())
 
 
-def test_a_lock_that_was_dropped_is_not_renewed(redis: Any, wait_until: Any) -> None:
+def test_a_lock_that_was_dropped_is_not_renewed(redis: Any) -> None:
     """Nobody could give it back, so it ends by itself."""
     lock = redis.lock("job", expires_in=1)
     lock.__enter__()
@@ -179,7 +180,7 @@ def test_a_lock_that_was_dropped_is_not_renewed(redis: Any, wait_until: Any) -> 
     wait_until(lambda: not renewing())
 
 
-def test_the_lock_of_a_holder_that_died_is_free_after_its_time(redis: Any, at_most: Any) -> None:
+def test_the_lock_of_a_holder_that_died_is_free_after_its_time(redis: Any) -> None:
     """Its key expires."""
     redis.client.set(KEY, "somebody", px=300)
     with at_most(2), redis.lock("job"):
@@ -224,7 +225,7 @@ def test_a_lock_that_was_lost_is_told_by_check(redis: Any) -> None:
         during(lock, lose)
 
 
-def test_a_lock_that_was_lost_is_told_by_held(redis: Any, wait_until: Any) -> None:
+def test_a_lock_that_was_lost_is_told_by_held(redis: Any) -> None:
     """As soon as the renewal learns of it."""
     lock = redis.lock("job", expires_in=1)
 
@@ -333,9 +334,7 @@ def test_a_server_that_kept_its_data_kept_the_lock(own_server: RedisServer, conn
 
 
 @live
-def test_a_server_that_is_away_at_the_end_is_told(
-    own_server: RedisServer, connect: Any, at_most: Any
-) -> None:
+def test_a_server_that_is_away_at_the_end_is_told(own_server: RedisServer, connect: Any) -> None:
     """Whether it was held to the end cannot be known then."""
     service = connect(own_server)
     with at_most(6), pytest.raises(Unavailable, match="could not be given back"):
@@ -344,7 +343,7 @@ def test_a_server_that_is_away_at_the_end_is_told(
 
 @live
 def test_a_server_that_stood_still_for_too_long_is_told(
-    own_server: RedisServer, connect: Any, wait_until: Any
+    own_server: RedisServer, connect: Any
 ) -> None:
     """By `held` while it does, and by the end of the block when it is back."""
     service = connect(own_server, timeout=0.5)
@@ -379,7 +378,7 @@ def test_a_lock_whose_taking_was_not_answered_is_asked_for_again(
 
 @live
 def test_a_server_that_cannot_be_asked_is_not_waited_for_too_long(
-    own_server: RedisServer, connect: Any, at_most: Any
+    own_server: RedisServer, connect: Any
 ) -> None:
     """Taking it ends with its wait, in our own error."""
     service = connect(own_server, timeout=0.5)

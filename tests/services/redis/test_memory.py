@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from quorum.errors import Unavailable
 from quorum.services.redis import memory
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -162,7 +163,7 @@ def test_a_stream_is_kept_with_its_groups(twin: Any, tmp_path: Path) -> None:
     assert client.xadd("emptied", {"a": 1}, id="9-*") == b"9-10"
 
 
-def test_a_key_expires_while_it_is_off(twin: Any, tmp_path: Path, wait_until: Any) -> None:
+def test_a_key_expires_while_it_is_off(twin: Any, tmp_path: Path) -> None:
     """Its time goes on."""
     service = twin(tmp_path)
     service.client.set("short", 1, px=200)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from queue import Empty, Full
-from typing import Any
 
 import pytest
 
 from quorum.services.redis.stack import FairStack
+from tests.waiting import at_most, wait_until
 
 
 def test_what_was_put_last_comes_first() -> None:
@@ -19,7 +19,7 @@ def test_what_was_put_last_comes_first() -> None:
     assert [stack.get(0), stack.get(0), stack.get_nowait()] == ["c", "b", "a"]
 
 
-def test_nothing_to_be_had_is_empty(at_most: Any) -> None:
+def test_nothing_to_be_had_is_empty() -> None:
     """At once, or after the time that was given."""
     stack = FairStack(3)
     with pytest.raises(Empty):
@@ -36,7 +36,7 @@ def test_one_too_many_is_full() -> None:
         stack.put_nowait("b")
 
 
-def test_who_waits_longest_is_given_first(wait_until: Any) -> None:
+def test_who_waits_longest_is_given_first() -> None:
     """Though another that comes by asks in that moment."""
     stack = FairStack(3)
     order: list[tuple[int, str]] = []

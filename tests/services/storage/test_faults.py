@@ -8,7 +8,6 @@ import signal
 import threading
 import time
 import uuid
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from tests.proxy import Proxy
 from tests.servers import S3Server
 from tests.services.storage.answers import AnsweringServer, answer, failure
 from tests.services.storage.keeping import KeepingS3Server
+from tests.waiting import BUDGET, RECOVERY, at_most
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.live("s3")
 
-BUDGET = 6.0
-RECOVERY = 15.0
 SHORT = 1.0
 STEADY = 1.0
 MEGABYTE = 1024 * 1024
@@ -80,14 +78,6 @@ def connect(stack: ExitStack, bucket: str) -> Callable[..., S3Storage]:
         return storage
 
     return build
-
-
-@contextmanager
-def at_most(seconds: float) -> Iterator[None]:
-    """Assert that a block takes at most some seconds."""
-    start = time.monotonic()
-    yield
-    assert time.monotonic() - start <= seconds
 
 
 class Pipe(io.RawIOBase):
