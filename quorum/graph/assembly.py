@@ -37,10 +37,13 @@ class Ledger:
     def close(self) -> None:
         """Close every service that has `close()`, the last built first; then forget all.
 
-        A failure is logged under `quorum.container` and stops no other. A second call is a
-        no-op.
+        One whose `closes_first` is true goes before: what it runs still needs the others, however
+        late these were built. A failure is logged under `quorum.container` and stops no other. A
+        second call is a no-op.
         """
+        # Sorted each time: while one closes, what it runs may build another.
         while self.entries:
+            self.entries.sort(key=lambda entry: getattr(entry[1], "closes_first", False) is True)
             name, service = self.entries.pop()
             close = getattr(service, "close", None)
             if callable(close) and not isinstance(service, type):

@@ -12,7 +12,7 @@ from quorum.errors import ConfigurationError, Problem
 from quorum.graph.annotations import evaluated, fits
 from quorum.graph.assembly import constructor
 from quorum.providers import PerRequest
-from quorum.settings import Settings
+from quorum.settings import Group, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -136,6 +136,15 @@ def _problems_of(where: str, node: Any, *, wanted: bool) -> Iterator[Problem]:
         check, group = getattr(target, "check_settings", None), _group(node)
         if check is not None and group is not None:
             check(group)
+        # One that stands on the servers of others refuses their settings.
+        check = getattr(target, "check_groups", None)
+        if check is not None:
+            held = {
+                name: _setting(each)
+                for name, each in given.items()
+                if isinstance(each, providers.Provider)
+            }
+            check(**{name: each for name, each in held.items() if isinstance(each, Group)})
     if target is not None and not isinstance(target, providers.Provider):
         yield from _arguments(where, target, node.args, given)
 

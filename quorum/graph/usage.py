@@ -58,16 +58,21 @@ def _driver(
     target: Any = constructor(provider)
     if isinstance(target, Choice):
         group: Any = provider.args[0]  # type: ignore[attr-defined] # a singleton has them
-        driver = (group() if isinstance(group, providers.Provider) else group).driver
-        return driver, driver != "memory"
+        settings = group() if isinstance(group, providers.Provider) else group
+        return settings.driver, _needs_server(settings)
     declaring: Any = constructor(declared)
     # A twin of `quorum.testing.fakes` is one of the drivers.
     drivers = declaring.drivers if isinstance(declaring, Choice) else {}
     names = [each for each, driver in drivers.items() if driver is target]
     # One of the application's own in the place of ours is set by the same settings.
     group = getattr(container.settings(), name, None) if provider is declared else None
-    configured = getattr(group, "driver", "memory") != "memory"
+    configured = group is not None and _needs_server(group)
     return (names or [getattr(target, "__name__", str(target))])[0], configured
+
+
+def _needs_server(group: Any) -> bool:
+    # A group of the application's own may be of another class, with a `driver` alone.
+    return not getattr(group, "alone", getattr(group, "driver", "memory") == "memory")
 
 
 def _contract(declared: Provider[Any]) -> Any:

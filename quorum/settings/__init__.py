@@ -7,6 +7,7 @@ from quorum.settings.groups import (
     PusherSettings,
     RedisSettings,
     StorageSettings,
+    TasksSettings,
 )
 from quorum.settings.mailer import MailerSettings
 from quorum.settings.model import Settings
@@ -20,4 +21,5 @@ __all__ = [
     "RedisSettings",
     "Settings",
     "StorageSettings",
+    "TasksSettings",
 ]

@@ -72,6 +72,11 @@ class Group(Frozen, BaseModel):
         return "memory"
 
     @property
+    def alone(self) -> bool:
+        """Whether that driver needs no server."""
+        return self.driver == "memory"
+
+    @property
     def public_address(self) -> str | None:
         """Where the server is, without user name, password or query; None without one."""
         return None

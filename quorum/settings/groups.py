@@ -177,3 +177,33 @@ class PusherSettings(Group):
             return None
         place = f"{self.host}:{self.port}" if self.host and self.port else self.host
         return f"{place or self.cluster or 'pusher'}/apps/{self.app_id}"
+
+
+class TasksSettings(Group):
+    """The background work."""
+
+    noun: ClassVar[str] = "tasks"
+    prefix: ClassVar[str] = "TASKS_"
+    address_names: ClassVar[tuple[str, ...]] = ("TASKS",)
+
+    engine: Annotated[Literal["threads", "dramatiq", "eager"], Names("TASKS")] = Field(
+        default="threads",
+        description="threads: of this process; dramatiq: workers on RabbitMQ or Redis; eager",
+    )
+    threads: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=8, description="Jobs that one process runs at once"
+    )
+    limit: Annotated[int, Field(ge=1)] = Field(
+        default=10_000, description="Jobs that may wait in one process; more are refused"
+    )
+    timeout: Seconds = Field(
+        default=5.0, description="Seconds that running jobs have to end in when the app stops"
+    )
+
+    @property
+    def driver(self) -> str:
+        return self.engine
+
+    @property
+    def alone(self) -> bool:
+        return self.engine != "dramatiq"

@@ -23,6 +23,7 @@ from quorum.settings.groups import (
     PusherSettings,
     RedisSettings,
     StorageSettings,
+    TasksSettings,
 )
 from quorum.settings.mailer import MailerSettings
 
@@ -95,6 +96,7 @@ class Settings(Frozen, BaseSettings, metaclass=_Model):
     amqp: AmqpSettings = Field(default_factory=AmqpSettings)
     storage: StorageSettings = Field(default_factory=StorageSettings)
     pusher: PusherSettings = Field(default_factory=PusherSettings)
+    tasks: TasksSettings = Field(default_factory=TasksSettings)
 
     _origins: dict[str, tuple[Origin, ...]] = {}
 

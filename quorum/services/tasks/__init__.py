@@ -1,0 +1,1 @@
+"""Background work: now, at a moment, or again and again."""

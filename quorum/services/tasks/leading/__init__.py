@@ -1,0 +1,1 @@
+"""One process of the cluster leads: it alone runs the schedules."""
