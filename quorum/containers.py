@@ -17,6 +17,7 @@ from quorum.services.mongo.base import Mongo
 from quorum.services.pusher.base import Pusher
 from quorum.services.redis.base import Redis
 from quorum.services.storage.base import Storage
+from quorum.services.tasks.base import Tasks
 from quorum.services.templates import Templates
 from quorum.settings import Settings
 
@@ -30,7 +31,8 @@ class Container(Assembly):
 
     `Container(settings=Settings(...))` works without an application. `load()` puts the
     application's own templates in the place of `render`, its context in that of `scope`, inside
-    which handlers of messages run, and gives `locate`, which makes a path of it a URL.
+    which handlers of messages and jobs run, gives `locate`, which makes a path of it a URL, and
+    says with `execution` whether this process runs its schedules.
     """
 
     __self__ = Self()
@@ -42,6 +44,8 @@ class Container(Assembly):
     locate: Provider[Callable[[str], str] | None] = Object(None)
 
     scope: Provider[Callable[[], AbstractContextManager[object]]] = Object(nullcontext)
+
+    execution: Provider[bool] = Object(True)  # noqa: FBT003 - an object as any other
 
     amqp: Provider[Broker] = ThreadSafeSingleton(
         choose(
@@ -64,6 +68,7 @@ class Container(Assembly):
         embedded=settings.provided.embedded,
         data_path=settings.provided.data_path,
         render=render,
+        tasks=__self__.provided.tasks,
     )
 
     mongo: Provider[Mongo] = ThreadSafeSingleton(
@@ -110,6 +115,23 @@ class Container(Assembly):
         embedded=settings.provided.embedded,
         data_path=settings.provided.data_path,
         locate=locate,
+    )
+
+    tasks: Provider[Tasks] = ThreadSafeSingleton(
+        choose(
+            Tasks,
+            memory=lazy("quorum.services.tasks.memory:MemoryTasks"),
+            eager=lazy("quorum.services.tasks.memory:MemoryTasks"),
+            threads=lazy("quorum.services.tasks.threads:ThreadTasks"),
+            dramatiq=lazy("quorum.services.tasks.dramatiq:DramatiqTasks", extra="dramatiq"),
+        ),
+        settings.provided.tasks,
+        name=settings.provided.name,
+        scope=scope,
+        amqp=settings.provided.amqp,
+        redis=settings.provided.redis,
+        lease=redis.provider,
+        execution=execution,
     )
 
     health: Provider[Health] = ThreadSafeSingleton(Health, __self__)

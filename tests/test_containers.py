@@ -23,6 +23,9 @@ class Logging:
         self.subjects.append(parts["subject"])
         return self.inner.send(message, **parts)
 
+    def send_later(self, message=None, **parts):
+        return self.inner.send_later(message, **parts)
+
     def ping(self):
         self.inner.ping()
 

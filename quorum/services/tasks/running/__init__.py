@@ -1,0 +1,1 @@
+"""The jobs of one process: which wait, which run, and on which threads."""
