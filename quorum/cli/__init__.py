@@ -16,6 +16,8 @@ from quorum.cli.consume import consume
 from quorum.cli.health import health
 from quorum.cli.run import demo, run
 from quorum.cli.services import services
+from quorum.cli.tasks import tasks
+from quorum.cli.worker import worker
 
 
 @click.group()
@@ -45,6 +47,6 @@ def _flask_app() -> str | None:
     return named
 
 
-for _command in (run, demo, consume, config, services, health, check, about):
+for _command in (run, demo, consume, worker, tasks, config, services, health, check, about):
     group.add_command(_command)
     main.add_command(_command)

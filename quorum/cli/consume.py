@@ -6,9 +6,6 @@ import importlib
 import inspect
 import logging
 import operator
-import signal
-from contextlib import contextmanager
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, cast
 
 import click
@@ -16,12 +13,11 @@ import click
 from quorum.app import unload
 from quorum.cli.output import configured, find_app
 from quorum.cli.services import rows
+from quorum.cli.signals import signalled
 from quorum.errors import ConfigurationError, ServiceError
 from quorum.startup import injections_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from flask import Flask
 
     from quorum.services.amqp.base import Broker, Consumer, Handler
@@ -63,7 +59,7 @@ def consume(
         _check(app, queue, called)
         container = app.extensions["quorum"]
         broker: Broker = container.amqp()
-        with _signalled() as wait:
+        with signalled() as wait:
             if declare:
                 broker.declare_queue(queue)
             consumer = broker.consume(queue, called, prefetch=prefetch, threads=threads)
@@ -129,19 +125,3 @@ def _check(app: Flask, queue: str, handler: Handler) -> None:
     # The check looks at what Flask calls, and that are the callbacks of commands too.
     app.cli.add_command(click.Command(f"consume {queue}", callback=handler))
     app.extensions["quorum.loaded"].start_up.run(app)
-
-
-@contextmanager
-def _signalled() -> Iterator[Callable[[], object]]:
-    """Yield what waits for SIGTERM or Ctrl-C, which have their own effect again afterwards."""
-    # Of the queues this is the one that a signal handler may put into.
-    came: SimpleQueue[int] = SimpleQueue()
-    before = {
-        number: signal.signal(number, lambda number, _: came.put(number))
-        for number in (signal.SIGTERM, signal.SIGINT)
-    }
-    try:
-        yield came.get
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

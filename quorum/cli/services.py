@@ -53,11 +53,20 @@ def _chosen(noun: str, group: Any, settings: Settings) -> dict[str, Any]:
         driver, why = "none", f"{wanted} is not set, and EMBEDDED=never"
     else:
         why = f"{wanted} is not set: the embedded twin"
-    return {"noun": noun, "driver": driver, "why": why, "address": group.public_address}
+    return {"noun": noun, "driver": driver, "why": why, "address": _address(group, settings)}
+
+
+def _address(group: Any, settings: Settings) -> str | None:
+    if group.driver == "dramatiq":
+        # It has no server of its own.
+        return settings.amqp.public_address or settings.redis.public_address
+    address: str | None = group.public_address
+    return address
 
 
 def _set_by(group: Any, settings: Settings) -> str:
     for path, variable in table_of(type(settings)).items():
         if {*variable.names} & {*group.address_names} and path in settings.origins:
             return f"set in {settings.origins[path][0]}"
-    return "set"
+    is_default = group.driver == type(group)().driver
+    return f"{' or '.join(group.address_names)} is not set" if is_default else "set"

@@ -136,6 +136,33 @@ def test_no_report_shows_a_secret(command: str, form: tuple[str, ...]):
     assert MARKER not in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    ("variables", "row"),
+    [
+        ({}, ("threads", "TASKS is not set", None)),
+        ({"TASKS": "eager"}, ("eager", "set in environment, TASKS", None)),
+        (
+            {"TASKS": "dramatiq", "AMQP_URL": "amqp://mq.example/"},
+            ("dramatiq", "set in environment, TASKS", "amqp://mq.example/"),
+        ),
+        (
+            {"TASKS": "dramatiq", "REDIS_URL": f"redis://:{MARKER}@redis.example"},
+            ("dramatiq", "set in environment, TASKS", "redis://***@redis.example"),
+        ),
+    ],
+    ids=["default", "eager", "rabbitmq", "redis"],
+)
+def test_services_tell_who_does_the_tasks(
+    variables: dict[str, str], row: tuple[str, str, str | None]
+):
+    """`services` tells the engine of the tasks, and the broker that it is on."""
+    rows = {
+        row["noun"]: row
+        for row in json.loads(run("quorum", "services", "--json", **variables).stdout)
+    }
+    assert tuple(rows["tasks"][name] for name in ("driver", "why", "address")) == row
+
+
 def test_services_tell_driver_reason_and_address():
     """`services` tells each noun, its driver, why that one, and its address."""
     done = run("quorum", "services", "--json", **SECRETS)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _LOGGERS = (
     "pika.adapters.base_connection",
+    "pika.adapters.blocking_connection",
     "pika.adapters.utils.connection_workflow",
     "pika.adapters.utils.io_services_utils",
     "pika.channel",
