@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
     from pymongo import MongoClient
     from pymongo.database import Database
 
+    from quorum.containers import Container
     from quorum.services.mailer.base import Mailer, Sent
     from quorum.services.mongo.base import Document
     from quorum.services.pusher.base import Pusher
+    from quorum.services.tasks.base import Handle
     from quorum.settings import MailerSettings
 
 _smtp = lazy("quorum.services.mailer.smtp:SmtpMailer")
@@ -53,8 +56,58 @@ def send_mail(
     `Mailer.send` does.
     """
     container = current.container() if app is None else current.container_of(app)
+    message = _message(subject, sender, receivers, data, plain, rich, context, encoding)
+    own = _own_mailer(container, host, port, username, password, stls=stls)
+    if own is None:
+        return container.mailer().send(message)
+    try:
+        return own.send(message)
+    finally:
+        own.close()
+
+
+def send_mail_a(*args: Any, **kwargs: Any) -> Handle:
+    """Send a mail as `send_mail`, whose arguments it takes, in the background.
+
+    It is composed here and now, unless it goes by a server of its own: its templates are then
+    rendered by the job, and a worker of another process is sent all arguments, the password too.
+    Raises what `Mailer.send_later` does.
+    """
+    given = inspect.signature(send_mail).bind(*args, **kwargs)
+    app = given.arguments.pop("app", None)
+    container = current.container() if app is None else current.container_of(app)
+    asked = {name: given.arguments.get(name) for name in ("host", "port", "username", "password")}
+    if _own_mailer(container, **asked, stls=given.arguments.get("stls", False)) is not None:
+        return container.tasks().submit(send_mail_now, **given.arguments)
+    given.apply_defaults()
+    names = ("subject", "sender", "receivers", "data", "plain", "rich", "context", "encoding")
+    return container.mailer().send_later(_message(*(given.arguments[name] for name in names)))
+
+
+def send_mail_now(**arguments: Any) -> dict[str, Any]:
+    """Send a mail of `send_mail_a`, in its job: what becomes of it may go to another process."""
+    return send_mail(**arguments).as_json()
+
+
+def deliver_mail(**envelope: Any) -> dict[str, Any]:
+    """Deliver a mail of `Mailer.send_later`, in its job on a worker of another process."""
+    mailer: Any = current.container().mailer()
+    found: dict[str, Any] = mailer.deliver_packed(envelope)
+    return found
+
+
+def _message(
+    subject: str,
+    sender: str | None,
+    receivers: Sequence[str],
+    data: str | None,
+    plain: str | None,
+    rich: str | None,
+    context: dict[str, Any],
+    encoding: str,
+) -> Message:
     body = data if data is not None else ""
-    message = Message(
+    return Message(
         subject=subject,
         to=receivers,
         sender=sender,
@@ -65,19 +118,27 @@ def send_mail(
         context=context,
         charset=encoding,
     )
+
+
+def _own_mailer(
+    container: Container,
+    host: str | None,
+    port: int | None,
+    username: str | None,
+    password: str | None,
+    *,
+    stls: bool,
+) -> Mailer | None:
+    """Return a mailer on the server that a mail is to go by, None for that of the application."""
     given = {"host": host, "port": port, "user": username, "password": password}
     asked = {name: value for name, value in given.items() if value is not None}
-    mailer = container.mailer()
     # A fake serves for every server: in a test no mail goes out.
     if (not asked and not stls) or container.mailer.last_overriding is not None:
-        return mailer.send(message)
+        return None
     settings = _server(container.settings().mailer, asked)
     encryption = "required" if stls or settings.starttls else "offered"
-    own: Mailer = _smtp(settings, container.render(), encryption)
-    try:
-        return own.send(message)
-    finally:
-        own.close()
+    mailer: Mailer = _smtp(settings, container.render(), encryption)
+    return mailer
 
 
 def _server(settings: MailerSettings, asked: dict[str, Any]) -> MailerSettings:

@@ -13,6 +13,7 @@ from flask import Flask
 
 from quorum import current, loading, web
 from quorum.errors import ConfigurationError
+from quorum.execution import Execution
 from quorum.services.files import exit_on_sigterm
 from quorum.services.logs import LogSetup
 from quorum.startup import StartUp, on_run
@@ -39,10 +40,13 @@ class Quorum(Flask):
 class _Loaded:
     """What `load` did to one application, so that `unload` can undo it."""
 
-    def __init__(self, arguments: dict[str, Any], log: LogSetup, start_up: StartUp) -> None:
+    def __init__(
+        self, arguments: dict[str, Any], log: LogSetup, start_up: StartUp, execution: Execution
+    ) -> None:
         self.arguments = arguments
         self.log = log
         self.start_up = start_up
+        self.execution = execution
 
 
 @overload
@@ -74,9 +78,14 @@ def load(
     keywords go into `app.config`. `config_path` is the folder of the profiles: `config` in the
     working directory, else beside the application.
 
+    Background work begins here, or where a command begins to serve: the functions under
+    `background`, and schedules. With `execution=False` none ever does in this process; what is
+    submitted runs.
+
     Without `app`, a second call returns the application that is loaded. Raises
     ConfigurationError if its arguments differ from the first, and if the configuration has
-    problems; then nothing is loaded.
+    problems, and Rejected for a function under `background` that cannot run; then nothing is
+    loaded.
     """
     arguments = {key: value for key, value in locals().items() if key not in {"app", "kwargs"}}
     loading.check_types(app, arguments)
@@ -95,7 +104,16 @@ def load(
         if not isinstance(current.loaded_app(), Quorum):
             # The application is its owner's: Quorum does not keep it alive.
             current.set_loaded(weakref.ref(app))
+    _begin(app)
     return app
+
+
+def _begin(app: Flask) -> None:
+    try:
+        app.extensions["quorum.loaded"].execution.load(app.extensions["quorum"])
+    except BaseException:
+        unload(app)
+        raise
 
 
 def init_app(app: F, **arguments: Any) -> F:
@@ -126,7 +144,8 @@ def _attach(app: Flask, arguments: dict[str, Any], config: dict[str, Any]) -> No
     if "quorum" in app.extensions:
         raise ConfigurationError(f"{app.name} is loaded already; call unload(app) first")
     settings = loading.settings_for(app, arguments)
-    made = loading.container_for(app, settings, arguments["container"])
+    execution = Execution(allowed=arguments["execution"])
+    made = loading.container_for(app, settings, arguments["container"], execution)
     log = LogSetup((app.name, arguments["logger"] or app.name, "quorum"), settings.level)
     app.config.update(config)
     if settings.secret_key is not None:
@@ -137,7 +156,7 @@ def _attach(app: Flask, arguments: dict[str, Any], config: dict[str, Any]) -> No
     web.add_routes(app)
     app.extensions["quorum"] = made
     app.container = made  # type: ignore[attr-defined]
-    app.extensions["quorum.loaded"] = _Loaded(arguments, log, StartUp(app))
+    app.extensions["quorum.loaded"] = _Loaded(arguments, log, StartUp(app), execution)
 
 
 def unload(app: Flask | None = None) -> None:

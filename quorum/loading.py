@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dependency_injector import providers
 from flask import Flask
@@ -13,6 +13,9 @@ from quorum import web
 from quorum.containers import Container
 from quorum.errors import ConfigurationError
 from quorum.settings import Settings
+
+if TYPE_CHECKING:
+    from quorum.execution import Execution
 
 
 def check_types(app: Any, arguments: dict[str, Any]) -> None:
@@ -69,7 +72,7 @@ def _completed(
     return settings.model_copy(update=changes) if changes else settings
 
 
-def container_for(app: Flask, settings: Settings, given: Any) -> Container:
+def container_for(app: Flask, settings: Settings, given: Any, execution: Execution) -> Container:
     """Return the container of an application: of the class given, or of our own.
 
     Raises ConfigurationError where `given` is no such class.
@@ -81,4 +84,5 @@ def container_for(app: Flask, settings: Settings, given: Any) -> Container:
         render=providers.Object(web.renderer(app)),
         scope=providers.Object(app.app_context),
         locate=providers.Object(web.locator(app, settings.base_url)),
+        execution=providers.Callable(lambda: execution.begun),
     )

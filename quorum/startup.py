@@ -162,6 +162,7 @@ def functions_of(app: Flask) -> Iterator[tuple[str, Callable[..., Any]]]:
     for functions in (each for hook in hooks for each in hook.values()):
         yield from (("", function) for function in functions)
     yield from (("", callback) for callback in _callbacks(app.cli))
+    yield from (("", function) for function in app.extensions["quorum.loaded"].execution.functions)
 
 
 def _callbacks(command: click.Command) -> Iterator[Callable[..., Any]]:

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
+    from quorum.execution import Execution
     from quorum.services.amqp.memory import MemoryBroker
     from quorum.services.mailer.memory import MemoryMailer
     from quorum.services.mongo.memory import MemoryMongo
     from quorum.services.pusher.memory import MemoryPusher
     from quorum.services.redis.memory import MemoryRedis
     from quorum.services.storage.folder import FolderStorage
+    from quorum.services.tasks.memory import MemoryTasks
 
 
 class Fakes:
@@ -68,6 +70,15 @@ class Fakes:
         twin: FolderStorage = self.__getattr__("storage")
         return twin
 
+    @property
+    def tasks(self) -> MemoryTasks:
+        """The twin of the background work, with what was submitted; `run_due` runs it.
+
+        It has the schedules that the application had when the fakes began.
+        """
+        twin: MemoryTasks = self.__getattr__("tasks")
+        return twin
+
     def __getattr__(self, noun: str) -> Any:
         if noun.startswith("_") or noun not in self._nouns:
             raise AttributeError(
@@ -86,7 +97,8 @@ def fakes(
 
     All services that have a twin, or `only` those named, but those in `except_`. Singletons
     that were built with another service are built anew, with the twins; at the end each is back
-    as it was. Raises ConfigurationError for a name that has no twin.
+    as it was. The application's schedules rest meanwhile, and are the twin's. Raises
+    ConfigurationError for a name that has no twin.
     """
     container: Any = current.container_of(app)
     only = (only,) if isinstance(only, str) else only
@@ -109,7 +121,19 @@ def fakes(
             undo.enter_context(_overriding(getattr(container, name), getattr(double, name)))
         # What they made ready, such as a queue, the twins do not have.
         undo.enter_context(app.extensions["quorum.loaded"].start_up.again(app))
+        if "tasks" in nouns:
+            undo.enter_context(_moved_schedules(app, double))
         yield Fakes(double, nouns)
+
+
+@contextmanager
+def _moved_schedules(app: Flask, double: Any) -> Iterator[None]:
+    """Give the twin of the tasks the schedules of the application, which rest in this block."""
+    execution: Execution = app.extensions["quorum.loaded"].execution
+    for job, rule in execution.jobs:
+        double.tasks().repeat(job, rule)
+    with execution.resting():
+        yield
 
 
 @contextmanager

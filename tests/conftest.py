@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import quorum
+from quorum.execution import declarations
 from quorum.profiles.variables import table_of
 from quorum.settings import Settings
 from quorum.startup import on_run
@@ -106,3 +107,4 @@ def clean_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[N
     yield
     quorum.unload()
     on_run.clear()
+    declarations.clear()

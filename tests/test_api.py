@@ -281,3 +281,40 @@ def test_without_an_application_there_is_no_client(function):
     """The error says how to repair it."""
     with pytest.raises(NotLoaded, match=r"quorum\.load"):
         function()
+
+
+def test_send_mail_a_sends_in_the_background(app: Flask):
+    """`send_mail_a` takes what `send_mail` takes, and a job sends the mail."""
+    with fakes(app) as twins:
+        quorum.send_mail_a(app, "Hi", receivers=["ana@example.org"], data="Hello")
+        twins.mailer.assert_nothing_sent()
+        twins.tasks.run_due()
+        twins.mailer.assert_sent(to="ana@example.org", subject="Hi", times=1)
+        assert parts(twins.mailer.outbox[0]) == [("text/plain", "Hello"), ("text/html", "Hello")]
+
+
+def test_send_mail_a_renders_where_it_is_called(app: Flask):
+    """A template that cannot be rendered is told to the caller of `send_mail_a`."""
+    with fakes(app) as twins:
+        with pytest.raises(Rejected, match="lost"):
+            quorum.send_mail_a(receivers=["ana@example.org"], plain="lost.txt.tpl")
+        twins.tasks.assert_nothing_submitted()
+
+
+def test_send_mail_a_goes_by_another_server(app: Flask, smtp: AnyPort):
+    """With `host` and `port` a mail of the background goes by that server."""
+    handle = quorum.send_mail_a(
+        sender="shop@example.org",
+        receivers=["ana@example.org"],
+        data="Hello",
+        host="127.0.0.1",
+        port=smtp.port,
+    )
+    assert handle.result(6)["accepted"] == ["ana@example.org"]
+    assert len(smtp.handler.envelopes) == 1
+
+
+def test_send_mail_a_refuses_what_send_mail_does_not_take(app: Flask):
+    """An argument that `send_mail` does not have is an error of the call."""
+    with pytest.raises(TypeError, match="paint"):
+        quorum.send_mail_a(paint="red")

@@ -70,6 +70,19 @@ def test_the_test_of_messages_runs():
     namespace["test_order"]()
 
 
+def test_the_count_is_made_in_the_background():
+    """The view of the tasks submits a job, which counts; the schedule is the application's."""
+    namespace = {"__name__": "shop"}
+    exec(PYTHON[0], namespace)
+    with fakes(namespace["app"]) as twins:
+        exec(next(code for code in PYTHON if "/counts/" in code), namespace)
+        answer = namespace["app"].test_client().post("/counts/monday")
+        twins.mongo.collection("orders").insert_one({"day": "monday"})
+        twins.tasks.run_due()
+    (handle,) = twins.tasks.handles
+    assert (answer.json, handle.result()) == ({"job": handle.id}, 1)
+
+
 def test_the_profile_is_right(tmp_path: Path):
     """The YAML profile is one that the settings take."""
     (document,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)

@@ -66,7 +66,7 @@ def serve(
         ):
             place = f"[{host}]" if ":" in host else host
             address = f"http://{place}:{listening.getsockname()[1]}"
-            ready = functools.partial(_log_versions, settings.name, name, address)
+            ready = functools.partial(_begin, app, name, address)
             SERVERS[name](app, listening, settings.server_options, ready)
         logger.info("%s was stopped", settings.name)
     finally:
@@ -91,7 +91,9 @@ def _server(name: str, *, development: bool) -> str:
     return name
 
 
-def _log_versions(name: str, server: str, address: str) -> None:
+def _begin(app: Flask, server: str, address: str) -> None:
+    name = current.container_of(app).settings().name
+    app.extensions["quorum.loaded"].execution.begin()
     versions = ", ".join(f"{each} {version(each)}" for each in ("quorum", "flask", server))
     logger.info("%s runs on %s (%s, Python %s)", name, address, versions, platform.python_version())
 

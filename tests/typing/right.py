@@ -16,14 +16,17 @@ from quorum import (
     Container,
     Delivery,
     Event,
+    Handle,
     Mailer,
     Mongo,
     PerRequest,
     Provide,
     Pusher,
     Redis,
+    Schedule,
     Settings,
     Storage,
+    Tasks,
     ThreadSafeSingleton,
     choose,
     inject,
@@ -173,3 +176,26 @@ def documented() -> None:
     quorum.get_mongo_db()["entries"].find_one()
     quorum.mongodb.get_connection().admin.command("ping")
     quorum.get_redis().get("visits")
+
+
+@quorum.background(timeout=60)
+@inject
+def watch(mailer: Mailer = Provide[Container.mailer]) -> None:
+    mailer.send_later(subject="Watch", to="ana@example.org", text="All is well.").wait(5)
+
+
+@quorum.background
+def begin() -> int:
+    return 1
+
+
+@inject
+def work(tasks: Tasks = Provide[Container.tasks]) -> float:
+    handle: Handle = tasks.submit(print, "now")
+    at: Handle = quorum.run_background(print, ["then"], target_time=0, callback=print)
+    schedule: Schedule = tasks.cron("0 3 * * *", watch, timezone="Europe/Lisbon")
+    tasks.pause(schedule)
+    number: int = begin() + quorum.weekly_eval(0, 3600, now=0)
+    watch()
+    at.cancel()
+    return quorum.daily_work(watch, 3600) + number + len(handle.id)

@@ -6,6 +6,7 @@ from typing import Any
 from flask import Flask
 
 import quorum
+from guestbook import jobs
 from guestbook.containers import GuestbookContainer
 from guestbook.settings import GuestbookSettings
 from guestbook.views import pages
@@ -14,7 +15,7 @@ CONFIG = Path(__file__).parents[1] / "config"
 
 
 def create_app(instance: str | None = None, **config: Any) -> Flask:
-    """Make the application of an instance; `config` goes into `app.config`."""
+    """Make the application of an instance; `config` is what else `quorum.init_app` takes."""
     app = Flask(__name__)
     # Bytes of a request. Above a picture that is too large, which the form answers more kindly.
     app.config["MAX_CONTENT_LENGTH"] = 8_000_000
@@ -27,4 +28,6 @@ def create_app(instance: str | None = None, **config: Any) -> Flask:
         **config,
     )
     app.register_blueprint(pages)
+    with app.app_context():
+        jobs.schedule()
     return app

@@ -1,6 +1,5 @@
 """The guestbook: who signed it, with which words and which picture."""
 
-import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,8 +11,6 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 from guestbook.pictures import Pictures
 from guestbook.settings import GuestbookGroup
 from quorum import Mongo, ServiceError
-
-logger = logging.getLogger(__name__)
 
 # Calls on pymongo's own objects raise its own errors; those of Quorum's verbs are ServiceErrors.
 CLOSED = (PyMongoError, ServiceError)
@@ -86,14 +83,6 @@ class Guestbook:
 
     def trim(self) -> None:
         """Let the oldest entries go where the book is over-full, each with its picture."""
-        try:
-            # Seconds. Nobody who has signed should wait for this for longer.
-            with timeout(1):
-                self._trim()
-        except CLOSED as error:
-            logger.warning("old entries stay until somebody signs again: %s", error)
-
-    def _trim(self) -> None:
         entries = self._entries()
         for old in entries.find({}, {"picture": True}).sort(NEWEST_FIRST).skip(self._keep):
             # The picture first: where this fails, the entry still leads to it the next time.

@@ -75,9 +75,6 @@ def sign(
         return redirect(url_for("pages.index", signed="before"), code=303)
     events.signed(entry)
     consumer.start()
-    if kept != "failed":
-        # Who waited for a storage that is down does not wait for it again.
-        guestbook.trim()
     mail = thank(form, guestbook, mailer) if form.email else "none"
     # After a redirect, loading the page again does not sign again.
     return redirect(url_for("pages.index", signed="now", picture=kept, mail=mail), code=303)
@@ -147,9 +144,12 @@ def add(form: SignForm, pictures: Pictures) -> tuple[str | None, str]:
 
 
 def thank(form: SignForm, guestbook: Guestbook, mailer: Mailer) -> str:
-    """Send the mail, and say whether it is "sent" or "failed"; the entry stands either way."""
+    """Have the mail sent in the background, and say whether it is "sent" or "failed".
+
+    The entry stands either way. Where the mail server is down it is in the log, and nobody waits.
+    """
     try:
-        mailer.send(
+        mailer.send_later(
             subject=f"Thank you for signing {guestbook.title}",
             to=form.email,
             reply_to=guestbook.owner,

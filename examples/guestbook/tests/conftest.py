@@ -18,8 +18,8 @@ DOT = (
 
 @pytest.fixture
 def app() -> Iterator[Flask]:
-    """The application, closed after the test."""
-    app = create_app("testing", TESTING=True)
+    """The application, closed after the test; what it would do at night, a test has to do."""
+    app = create_app("testing", TESTING=True, execution=False)
     yield app
     quorum.unload(app)
 

@@ -34,6 +34,7 @@ def test_are_others_for_another_application(app: Flask) -> None:
         ("AMQP_URL", "amqp://broker.example.org", "AMQP, <strong>server</strong>"),
         ("AMQP_URL", "", "AMQP, <strong>embedded twin</strong>"),
         ("PUSHER_APP_ID", "", "Pusher, <strong>embedded twin</strong>"),
+        ("TASKS", "threads", "Tasks, <strong>threads</strong>"),
     ],
 )
 def test_are_named_on_the_page(

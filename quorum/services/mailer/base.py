@@ -6,7 +6,10 @@ import mimetypes
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from quorum.services.tasks.base import Handle
 
 Addresses = str | Sequence[str]
 
@@ -70,6 +73,11 @@ class Sent:
     accepted: tuple[str, ...]
     refused: Mapping[str, str] = field(default_factory=dict)
 
+    def as_json(self) -> dict[str, Any]:
+        """Return it as a dictionary that JSON can carry."""
+        accepted, refused = list(self.accepted), dict(self.refused)
+        return {"message_id": self.message_id, "accepted": accepted, "refused": refused}
+
 
 class Mailer(Protocol):
     """Sends mail."""
@@ -108,6 +116,34 @@ class Mailer(Protocol):
         the server cannot be reached or does not answer. If the connection is lost after the
         content was handed over, the error says that the outcome is unknown: the mail is never
         sent twice by itself.
+        """
+        ...
+
+    def send_later(
+        self,
+        message: Message | None = None,
+        *,
+        subject: str | None = None,
+        to: Addresses | None = None,
+        cc: Addresses | None = None,
+        bcc: Addresses | None = None,
+        sender: str | None = None,
+        reply_to: Addresses | None = None,
+        text: str | None = None,
+        html: str | None = None,
+        plain: str | None = None,
+        rich: str | None = None,
+        context: Mapping[str, Any] | None = None,
+        attachments: Sequence[Attachment] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Handle:
+        """Send a mail in the background, by a job of the application's tasks.
+
+        It is composed here and now, so that templates see the request; Rejected is raised for
+        what is not well formed, and Unavailable where the tasks take no more. What `send` would
+        raise afterwards is the job's, and what it would return is the job's result, as a
+        dictionary. A mail that travels by a broker may be delivered twice, as any job there;
+        both have the one Message-ID.
         """
         ...
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime, make_msgid
 from typing import TYPE_CHECKING, Any
 
-from quorum.errors import Rejected, Unavailable
+from quorum.errors import Rejected, Unavailable, Unsupported
 from quorum.services.counts import Counts
+from quorum.services.mailer import later
 from quorum.services.mailer.base import Message, Sent
 from quorum.services.mailer.mime.addresses import Address, address, addresses
 from quorum.services.mailer.mime.bodies import bodies
@@ -20,8 +22,8 @@ from quorum.services.mailer.mime.headers import Headers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from quorum.services.tasks.base import Handle, Tasks
     from quorum.settings import MailerSettings
-
 _FIELDS = {each.name for each in fields(Message)}
 _TEXT: tuple[type, ...] = (str,)
 _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
@@ -44,15 +46,29 @@ class Envelope:
     international: bool = False
     """Whether it holds an address that only SMTPUTF8 (RFC 6531) can carry."""
 
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON can carry it, its content in base64."""
+        return asdict(self) | {"content": base64.b64encode(self.content).decode("ascii")}
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Envelope:
+        """Return what `as_json` made of one."""
+        content = base64.b64decode(found["content"])
+        return cls(**{**found, "content": content, "recipients": tuple(found["recipients"])})
+
 
 class ComposingMailer(ABC):
     """A mailer but for the last steps, `deliver` and `reach`."""
 
     def __init__(
-        self, settings: MailerSettings, render: Callable[[str, dict[str, Any]], str]
+        self,
+        settings: MailerSettings,
+        render: Callable[[str, dict[str, Any]], str],
+        tasks: Callable[[], Tasks] | None = None,
     ) -> None:
         self._settings = settings
         self._render = render
+        self._tasks = tasks
         self._closed = False
         self.counts = Counts()
 
@@ -68,6 +84,23 @@ class ComposingMailer(ABC):
         with self.counts.call():
             self._check_open()
             return self.deliver(self.compose(_merged(message, fields)))
+
+    def send_later(self, message: Message | None = None, **fields: Any) -> Handle:
+        self._check_open()
+        if self._tasks is None:
+            raise Unsupported("mailer", "it was given no tasks; send() sends now")
+        envelope = self.compose(_merged(message, fields))
+        return later.submit(self._tasks(), self.deliver_now, envelope)
+
+    def deliver_now(self, envelope: Envelope) -> dict[str, Any]:
+        """Deliver an envelope of `send_later`, and return what became of it as JSON can."""
+        with self.counts.call():
+            self._check_open()
+            return self.deliver(envelope).as_json()
+
+    def deliver_packed(self, packed: Mapping[str, Any]) -> dict[str, Any]:
+        """Deliver what `Envelope.as_json` made of an envelope, as `deliver_now`."""
+        return self.deliver_now(Envelope.from_json(packed))
 
     def ping(self) -> None:
         self._check_open()

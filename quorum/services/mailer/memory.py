@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from email.message import EmailMessage
     from pathlib import Path
 
+    from quorum.services.tasks.base import Tasks
     from quorum.settings import MailerSettings
 
 
@@ -29,8 +30,9 @@ class MemoryMailer(ComposingMailer):
         settings: MailerSettings,
         render: Callable[[str, dict[str, Any]], str],
         data_path: Path | None = None,
+        tasks: Callable[[], Tasks] | None = None,
     ) -> None:
-        super().__init__(settings, render)
+        super().__init__(settings, render, tasks)
         self._maildir = None if data_path is None else Maildir(data_path / "mailer")
         self._outbox: list[EmailMessage] = []
         self._results: WeakKeyDictionary[EmailMessage, Sent] = WeakKeyDictionary()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from quorum.services.mailer.base import Sent
+    from quorum.services.tasks.base import Tasks
     from quorum.settings import MailerSettings
 
 logger = logging.getLogger("quorum.mailer")
@@ -52,8 +53,9 @@ class SmtpMailer(ComposingMailer):
         settings: MailerSettings,
         render: Callable[[str, dict[str, Any]], str],
         encryption: Encryption | None = None,
+        tasks: Callable[[], Tasks] | None = None,
     ) -> None:
-        super().__init__(settings, render)
+        super().__init__(settings, render, tasks)
         self._host = settings.host or "localhost"
         self._place = settings.public_address or "localhost"
         self._encryption = encryption or _STARTTLS[settings.starttls]
