@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -94,6 +95,15 @@ def pusher_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PusherSe
     """A server that speaks Pusher's protocol, shared by many tests: do not stop or pause it."""
     with PusherServer(tmp_path_factory.mktemp("pusher")) as server:
         yield server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what the tests, and the processes they start, leave behind among pytest's own files."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("temporary")))
+        patch.setattr(tempfile, "tempdir", None)
+        yield
 
 
 @pytest.fixture(autouse=True)

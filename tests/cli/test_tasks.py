@@ -14,7 +14,7 @@ from quorum.services.tasks.dramatiq import DramatiqTasks
 from quorum.settings import AmqpSettings, TasksSettings
 from tests.programs import run, serving
 from tests.servers import LOCAL, free_port
-from tests.services.tasks.dramatiq.conftest import wait_until
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,8 @@ from quorum.services.tasks.dramatiq import DramatiqTasks
 from quorum.services.tasks.memory import MemoryTasks
 from quorum.services.tasks.threads import ThreadTasks
 from quorum.settings import AmqpSettings, RedisSettings, TasksSettings
-from tests.services.tasks.waiting import DEADLINE, wait_until
+from tests.services.tasks.gates import DEADLINE
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

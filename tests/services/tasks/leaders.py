@@ -16,13 +16,6 @@ if TYPE_CHECKING:
 SOON = 6.0
 
 
-def wait_until(condition: Callable[[], object], within: float = SOON) -> None:
-    end = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < end, "it did not come in time"
-        time.sleep(0.02)
-
-
 def check_that_it_stays(condition: Callable[[], object]) -> None:
     """Fail if a condition ends to hold before all have asked once more who leads."""
     end = time.monotonic() + 1.5

@@ -11,7 +11,8 @@ import pytest
 from quorum.errors import Unavailable
 from quorum.services.tasks.base import Job, TaskCounts
 from quorum.services.tasks.schedule.rules import AfterEnd
-from tests.services.tasks.waiting import DEADLINE, Gate, wait_until
+from tests.services.tasks.gates import DEADLINE, Gate
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,8 @@ import pytest
 
 from quorum.errors import Unavailable
 from quorum.services.tasks.base import Job, TaskCounts
-from tests.services.tasks.waiting import DEADLINE, Gate, wait_until
+from tests.services.tasks.gates import DEADLINE, Gate
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

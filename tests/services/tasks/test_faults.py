@@ -16,7 +16,8 @@ from quorum.services.tasks.schedule.rules import Every
 from quorum.services.tasks.threads import ThreadTasks
 from tests.services.tasks import chores
 from tests.services.tasks.chores import diary
-from tests.services.tasks.waiting import Gate, wait_until
+from tests.services.tasks.gates import Gate
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from quorum.services.tasks.timing.agenda import Clock
 from quorum.settings import TasksSettings
 from tests.services.tasks import chores
 from tests.services.tasks.chores import diary
-from tests.services.tasks.waiting import wait_until
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,7 +14,8 @@ import pytest
 from quorum.errors import Unavailable
 from quorum.services.tasks.base import TaskCounts
 from tests.services.amqp.children import fork, forks, status_of
-from tests.services.tasks.waiting import DEADLINE, Gate, wait_until
+from tests.services.tasks.gates import DEADLINE, Gate
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

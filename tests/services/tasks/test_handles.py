@@ -15,7 +15,7 @@ import pytest
 
 from quorum.errors import Rejected, Unavailable
 from quorum.services.tasks.base import TaskCounts
-from tests.services.tasks.waiting import DEADLINE, Gate, threads_of
+from tests.services.tasks.gates import DEADLINE, Gate, threads_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

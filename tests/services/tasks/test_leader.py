@@ -17,8 +17,8 @@ from tests.services.tasks.leaders import (
     check_that_it_stays,
     leading,
     no_redis,
-    wait_until,
 )
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

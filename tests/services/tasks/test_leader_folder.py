@@ -14,7 +14,8 @@ import pytest
 
 from quorum.services.tasks.leading.leader import Leader
 from quorum.settings import RedisSettings
-from tests.services.tasks.leaders import check_that_it_stays, leading, no_redis, wait_until
+from tests.services.tasks.leaders import check_that_it_stays, leading, no_redis
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from quorum.errors import Unavailable
 from quorum.services.tasks.threads import ThreadTasks
 from tests.services.tasks import chores
 from tests.services.tasks.chores import diary
-from tests.services.tasks.waiting import wait_until
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,8 @@ import pytest
 from quorum.errors import Rejected
 from quorum.services.tasks.base import Job
 from quorum.services.tasks.schedule.rules import AfterEnd
-from tests.services.tasks.waiting import DEADLINE, Gate, wait_until
+from tests.services.tasks.gates import DEADLINE, Gate
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from quorum.services.tasks.threads import ThreadTasks

@@ -13,7 +13,8 @@ import pytest
 
 from quorum.errors import TimedOut
 from quorum.services.tasks.base import TaskCounts
-from tests.services.tasks.waiting import DEADLINE, Gate, threads_of, wait_until
+from tests.services.tasks.gates import DEADLINE, Gate, threads_of
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,7 @@ from quorum.services.tasks.timing.agenda import Clock
 from quorum.services.tasks.timing.repeated import Repeated
 from quorum.services.tasks.timing.timer import Timer
 from tests.services.tasks.scenes import Standing
-from tests.services.tasks.waiting import wait_until
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -18,16 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     Build = Callable[..., DramatiqTasks]
-
-DEADLINE = 15.0
-
-
-def wait_until(condition: Callable[[], Any], seconds: float = DEADLINE) -> None:
-    """Wait until something is true, and fail if it is not in time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come true in time"
-        time.sleep(0.02)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from tests.proxy import Proxy
 from tests.servers import LOCAL, AmqpServer, RedisServer
 from tests.services.amqp.children import fork, forks, status_of
 from tests.services.tasks.dramatiq import work
-from tests.services.tasks.dramatiq.conftest import wait_until
+from tests.waiting import BUDGET, RECOVERY, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from quorum.services.tasks.dramatiq import DramatiqTasks
 
 LOST = (Unavailable, TimedOut)
-BUDGET = 6.0
-RECOVERY = 15.0
 PASSWORD = "marker-secret"
 
 

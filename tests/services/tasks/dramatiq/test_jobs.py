@@ -19,7 +19,7 @@ from quorum.services.tasks.dramatiq.errands import Errand
 from quorum.services.tasks.dramatiq.travel import Path
 from quorum.settings import TasksSettings
 from tests.services.tasks.dramatiq import work
-from tests.services.tasks.dramatiq.conftest import wait_until
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

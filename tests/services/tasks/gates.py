@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from typing import Any
 
 DEADLINE = 15.0
 
@@ -26,15 +22,6 @@ class Gate:
 
     def open(self) -> None:
         self.opened.set()
-
-
-def wait_until(condition: Callable[[], Any], seconds: float = DEADLINE) -> Any:
-    """Wait until a condition is true, and return what it gave; fail if it is not in time."""
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "it did not come true in time"
-        time.sleep(0.005)
-    return found
 
 
 def threads_of(tasks: Any) -> list[threading.Thread]:
