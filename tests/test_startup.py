@@ -14,7 +14,8 @@ from flask import Blueprint, Flask
 from flask.views import MethodView
 
 import quorum
-from quorum import ConfigurationError, Container, Mailer, Provide, Settings, inject, startup
+from quorum import ConfigurationError, Container, Mailer, Provide, Settings, inject
+from quorum.check import check
 from tests.waiting import wait_until
 
 DEADLINE = 15
@@ -75,7 +76,7 @@ def test_an_application_without_a_mistake_starts():
     def view(name: str, tower: Tower = Provide[Services.tower]):
         return name
 
-    startup.check(app)
+    check(app)
     assert built == []
     assert app.test_client().get("/ana").text == "ana"
     assert len(built) == 2
@@ -399,7 +400,7 @@ def test_no_false_alarm_where_the_view_asks_for_less_or_more():
     ):
         return "ok"
 
-    startup.check(app)
+    check(app)
 
 
 def test_what_is_marked_elsewhere_is_nobodys_business():
@@ -413,7 +414,7 @@ def test_what_is_marked_elsewhere_is_nobodys_business():
     app.add_url_rule("/", "object", Callable())
     app.add_url_rule("/partial", "partial", functools.partial(lambda name: name, "ana"))
     app.add_url_rule("/builtin", "builtin", dict)
-    startup.check(app)
+    check(app)
     assert app.test_client().get("/").text == "ok"
 
 
@@ -591,5 +592,5 @@ def test_an_option_that_a_driver_does_not_know_is_found(monkeypatch, name, url, 
         return ""
 
     with pytest.raises(ConfigurationError, match=f"{noun}.url: .*colour.*; set {name}") as caught:
-        startup.check(app)
+        check(app)
     assert "hunter2" not in str(caught.value)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
-from quorum import startup
+from quorum.check import check as check_application
+from quorum.check import functions_of
 from quorum.cli.output import as_json as json_option
 from quorum.cli.output import configured, find_app, print_json
+from quorum.injection.layers import injections_in
 
 
 @click.command(short_help="Check settings, services and views; build nothing.")
@@ -18,11 +20,9 @@ def check(*, as_json: bool) -> None:
     Ends with status 78 if there is a problem, and lists all.
     """
     app = find_app()
-    startup.check(app)
+    check_application(app)
     injected = [
-        injection
-        for _, function in startup.functions_of(app)
-        for injection in startup.injections_in(function)
+        injection for _, function in functions_of(app) for injection in injections_in(function)
     ]
     services = [name for name in app.extensions["quorum"].providers if name != "__self__"]
     counts = {"providers": len(services), "injected": len(injected)}

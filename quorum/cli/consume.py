@@ -15,7 +15,7 @@ from quorum.cli.output import configured, find_app
 from quorum.cli.services import rows
 from quorum.cli.signals import signalled
 from quorum.errors import ConfigurationError, ServiceError
-from quorum.startup import injections_in
+from quorum.injection.layers import injections_in
 
 if TYPE_CHECKING:
     from flask import Flask

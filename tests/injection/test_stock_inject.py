@@ -13,7 +13,8 @@ from dependency_injector.wiring import Closing, Provide, Provider, inject
 from flask import Flask
 
 import quorum
-from quorum import ConfigurationError, Container, NotLoaded, startup
+from quorum import ConfigurationError, Container, NotLoaded
+from quorum.check import check
 
 
 class Greeter:
@@ -215,7 +216,7 @@ def test_a_stock_view_below_another_decorator_is_looked_at():
 
     app.add_url_rule("/", "view", required(of_the_subclass))
     with pytest.raises(ConfigurationError, match="of_the_subclass"):
-        startup.check(app)
+        check(app)
 
 
 class Foreign(containers.DeclarativeContainer):
