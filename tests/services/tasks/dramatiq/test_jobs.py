@@ -366,3 +366,19 @@ def test_a_queue_that_somebody_deleted_is_made_again(connect: Build, amqp_server
     tasks.submit(work.note, 2)
     tasks.work()
     wait_until(lambda: work.calls == [((2,), {})])
+
+
+@pytest.mark.live("amqp")
+def test_workers_go_on_after_their_queue_was_deleted(connect: Build, amqp_server: AmqpServer):
+    """Even while a job ran: what was in it is lost with it, what is submitted next is run."""
+    tasks = connect(amqp=amqp_server.url)
+    workers = tasks.work(2)
+    tasks.submit(work.wait_for_gate)
+    wait_until(lambda: workers.performer.running)
+    amqp_server.control("delete_queue", f"{tasks.name}-tasks")
+    tasks.submit(work.note, 2)
+    work.gate.set()
+    wait_until(lambda: ((2,), {}) in work.calls)
+    wait_until(lambda: not workers.performer.running)
+    tasks.submit(work.note, 3)
+    wait_until(lambda: ((3,), {}) in work.calls)
