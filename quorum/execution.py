@@ -172,11 +172,11 @@ class Execution:
             logger.exception("%s was not begun", function_name(declared.function))
 
     def _make_later(self, declared: Declared) -> None:
-        # It waits for whoever is importing that module.
-        importlib.import_module(declared.function.__module__)
         try:
+            # It waits for whoever is importing that module.
+            importlib.import_module(declared.function.__module__)
             self._make(declared)
-        except Rejected:
+        except Exception:
             logger.exception("%s was not begun", function_name(declared.function))
 
 

@@ -51,12 +51,15 @@ class StartUp:
         What it raises is logged.
         """
         if not self._done:
-            if self._aside is None or not self._aside.is_alive():
-                self._aside = threading.Thread(
+            # Another probe may replace it at any time.
+            aside = self._aside
+            if aside is None or not aside.is_alive():
+                aside = threading.Thread(
                     target=self._try, args=(app,), name="quorum-start-up", daemon=True
                 )
-                self._aside.start()
-            self._aside.join(within)
+                aside.start()
+                self._aside = aside
+            aside.join(within)
         return self._done
 
     def _try(self, app: Flask) -> None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from quorum import current
 from quorum.choice import lazy
+from quorum.errors import Rejected
 from quorum.execution import Declared, declarations
 from quorum.services.tasks.base import Job
-from quorum.services.tasks.jobs import check_function, function_name, unix_seconds
+from quorum.services.tasks.jobs import check_function, function_name, number, unix_seconds
 from quorum.services.tasks.schedule.evals import (
     daily_eval,
     hourly_eval,
@@ -72,7 +73,7 @@ def run_background(
     with `error=None` or the exception that it raised; `description` is its name in logs. Raises
     what `Tasks.submit` does, and NotLoaded without an application.
     """
-    job = Job(callable, args, dict(kwargs), callback, description)
+    job = Job(callable, args, kwargs, callback, description)
     return current.container().tasks().enqueue(job, target_time)
 
 
@@ -87,11 +88,11 @@ def background(timeout: Any = None) -> Any:
     """Have a function called in every application that is loaded from now on.
 
     With `timeout` that is at once and then so many seconds after each run's end, in one process
-    of the cluster; without, once in each process. It may stand above `load()`. Where an
-    application is loaded already it is begun there now, so that what the function uses must
-    stand above it; one that is made inside of another function is then for that application
-    alone. With `load(execution=False)` none is begun. Raises Rejected for what cannot be run, and
-    for seconds that are not above 0.
+    of the cluster; without, once in each process, or on a broker once for each process, by a
+    worker. It may stand above `load()`. Where an application is loaded already it is begun there
+    now, so that what the function uses must stand above it; one that is made inside of another
+    function is then for that application alone. With `load(execution=False)` none is begun.
+    Raises Rejected for what cannot be run, and for seconds that are not above 0.
     """
     if callable(timeout):
         return background()(timeout)
@@ -141,7 +142,7 @@ def interval_work(
     Raises what `Tasks.repeat` does, and NotLoaded without an application.
     """
     rule: Rule = _every(interval) if eval is None else _evaluated(eval, _rule_name(eval))
-    job = Job(callable, args, dict(kwargs), callback, description)
+    job = Job(callable, args, kwargs, callback, description)
     return _repeat(job, rule, time.time() if eval is None and initial is None else initial)
 
 
@@ -154,12 +155,12 @@ def seconds_work(
     initial: datetime | float | None = None,
     description: str | None = None,
 ) -> float:
-    """Have a function called every `offset` seconds; of 0, every second, as `interval_work` does.
+    """Have a function called every `offset` whole seconds; of 0, every second.
 
     `seconds_eval` computes when, as for the others their own; `initial` is the first time in the
     place of that. The other arguments, what is returned and what is raised are `interval_work`'s.
     """
-    job = Job(callable, args, dict(kwargs), callback, description)
+    job = Job(callable, args, kwargs, callback, description)
     return _evaluate(job, initial, seconds_eval, offset)
 
 
@@ -176,7 +177,7 @@ def minutes_work(
 
     Else as `seconds_work`.
     """
-    job = Job(callable, args, dict(kwargs), callback, description)
+    job = Job(callable, args, kwargs, callback, description)
     return _evaluate(job, initial, minutes_eval, offset)
 
 
@@ -193,7 +194,7 @@ def hourly_work(
 
     Else as `seconds_work`.
     """
-    job = Job(callable, args, dict(kwargs), callback, description)
+    job = Job(callable, args, kwargs, callback, description)
     return _evaluate(job, initial, hourly_eval, offset)
 
 
@@ -210,7 +211,7 @@ def daily_work(
 
     Else as `seconds_work`.
     """
-    job = Job(callable, args, dict(kwargs), callback, description)
+    job = Job(callable, args, kwargs, callback, description)
     return _evaluate(job, initial, daily_eval, offset)
 
 
@@ -228,7 +229,7 @@ def weekly_work(
 
     Monday is 0. Else as `seconds_work`.
     """
-    job = Job(callable, args, dict(kwargs), callback, description)
+    job = Job(callable, args, kwargs, callback, description)
     return _evaluate(job, initial, weekly_eval, weekday, offset)
 
 
@@ -246,11 +247,16 @@ def monthly_work(
 
     A month without such a day has it on its last. Else as `seconds_work`.
     """
-    job = Job(callable, args, dict(kwargs), callback, description)
+    job = Job(callable, args, kwargs, callback, description)
     return _evaluate(job, initial, monthly_eval, monthday, offset)
 
 
 def _evaluate(job: Job, initial: datetime | float | None, eval: Function, *given: Any) -> float:  # noqa: A002 - the documented name
+    *_, offset = given
+    seconds = number(offset)
+    if seconds is None or (eval is seconds_eval and seconds < 0):
+        least = " of 0 or above" if eval is seconds_eval else ""
+        raise Rejected("tasks", f"an offset is a number of seconds{least}, not {offset!r:.80}")
     told = ", ".join(map(str, given))
     rule = _evaluated(functools.partial(eval, *given), f"{eval.__name__}({told})")
     return _repeat(job, rule, initial)
@@ -258,12 +264,11 @@ def _evaluate(job: Job, initial: datetime | float | None, eval: Function, *given
 
 def _repeat(job: Job, rule: Rule, initial: datetime | float | None) -> float:
     """Make a schedule, and return its first time."""
-    if initial is not None:
-        moment = unix_seconds(initial)
-        current.container().tasks().repeat(job, Starting(moment, rule))
-        return moment
-    current.container().tasks().repeat(job, rule)
-    return rule.first(time.time())
+    tasks = current.container().tasks()
+    # What cannot be computed is refused before there is a schedule of it.
+    first = rule.first(time.time()) if initial is None else unix_seconds(initial)
+    tasks.repeat(job, rule if initial is None else Starting(first, rule))
+    return first
 
 
 def _rule_name(eval: Function) -> str:  # noqa: A002 - the documented name

@@ -140,7 +140,7 @@ def test_eager_work_begins_with_the_server_too(tmp_path: Path):
 @pytest.mark.parametrize("level", ["INFO", "DEBUG"], ids=["waitress", "werkzeug"])
 def test_sigterm_lets_jobs_end_and_reports_the_rest(tmp_path: Path, level: str):
     """At SIGTERM running jobs have TASKS_TIMEOUT to end in; the rest is reported by name."""
-    variables = {"TASKS_TIMEOUT": "2", "LEVEL": level}
+    variables = {"TASKS_TIMEOUT": "5", "LEVEL": level}
     with serving(tmp_path / "log", "quorum", "run", "--port", "0", **variables) as server:
         assert server.get("/jobs") == (200, "begun")
         assert server.stop() == 0

@@ -547,7 +547,7 @@ def test_readiness_waits_for_no_slow_start():
     visitor = app.test_client()
     began = time.monotonic()
     assert visitor.get("/health/ready").status_code == 503
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 6
     go_on.set()
     wait_until(lambda: visitor.get("/health/ready").status_code == 200)
 
@@ -562,7 +562,7 @@ def test_those_that_waited_share_a_failure():
     @quorum.onrun
     def connect():
         calls.append(1)
-        time.sleep(0.3)
+        time.sleep(1)
         raise RuntimeError("the broker is down")
 
     def visit(_):

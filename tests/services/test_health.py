@@ -97,7 +97,7 @@ def test_nothing_is_in_use_at_first():
     report = container.health().check()
     assert report.status == "up"
     assert statuses(report) == dict.fromkeys(
-        ("amqp", "mailer", "mongo", "pusher", "redis", "storage", "clock"), "unused"
+        ("amqp", "mailer", "mongo", "pusher", "redis", "storage", "tasks", "clock"), "unused"
     )
     assert [name for name, _ in container.ledger.entries] == ["health"]
 

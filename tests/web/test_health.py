@@ -107,6 +107,7 @@ def test_ready_gives_status_driver_and_seconds_of_each_service(app: Flask):
         "pusher",
         "redis",
         "storage",
+        "tasks",
         "clock",
     }
     assert services["mailer"] == {"status": "unused", "driver": "memory", "seconds": None}

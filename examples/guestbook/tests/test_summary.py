@@ -19,7 +19,11 @@ from quorum import Delivery
 from quorum.testing import Fakes
 
 ANA = {"name": "Ana", "message": "What a lovely idea."}
-NOW = datetime.now(UTC)
+
+
+def now() -> datetime:
+    """Return this moment: of a constant the day may be over when its test runs."""
+    return datetime.now(UTC)
 
 
 @pytest.fixture
@@ -84,7 +88,7 @@ def test_names_are_escaped(client: FlaskClient, quorum_fakes: Fakes) -> None:
 
 def deliver(fakes: Fakes, **message: Any) -> None:
     """Publish a message to the queue of the summary, and wait until it is dealt with."""
-    body = {"id": "1", "name": "Ana", "at": NOW.isoformat()}
+    body = {"id": "1", "name": "Ana", "at": now().isoformat()}
     fakes.amqp.publish(**{"body": body, "routing_key": SUMMARY, "message_id": "1"} | message)
     fakes.amqp.drain()
 
@@ -110,7 +114,7 @@ def test_a_message_that_comes_twice_counts_once(consumed: Fakes, days: Days) -> 
 def test_a_message_given_back_counts_once(app: Flask, quorum_fakes: Fakes, days: Days) -> None:
     """A consumer that dies before it acknowledged leaves one entry counted, not two."""
     declare(quorum_fakes.amqp)
-    body = {"id": "1", "name": "Ana", "at": NOW.isoformat()}
+    body = {"id": "1", "name": "Ana", "at": now().isoformat()}
     quorum_fakes.amqp.publish(body, routing_key=SUMMARY, message_id="1")
     for expected in (False, True):
         delivery = quorum_fakes.amqp.get(SUMMARY)
@@ -155,8 +159,8 @@ def test_nothing_is_lost_without_mongo(consumed: Fakes) -> None:
 
 def test_a_day_ends_at_midnight(consumed: Fakes, days: Days) -> None:
     """What was signed yesterday, in UTC, is not in the summary of today, whenever it arrives."""
-    before = NOW.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(milliseconds=1)
-    for name, at in (("yesterday", before), ("today", NOW)):
+    before = now().replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(milliseconds=1)
+    for name, at in (("yesterday", before), ("today", now())):
         deliver(consumed, message_id=name, body={"name": name, "at": at.isoformat()})
     found = days.today()
     assert found is not None
@@ -166,7 +170,7 @@ def test_a_day_ends_at_midnight(consumed: Fakes, days: Days) -> None:
 def test_the_day_is_that_of_the_entry_in_utc(days: Days) -> None:
     """A moment of another time zone counts in the day that it is then in UTC."""
     for hours in (-12, 14):
-        days.count(str(hours), "Ana", NOW.astimezone(timezone(timedelta(hours=hours))))
+        days.count(str(hours), "Ana", now().astimezone(timezone(timedelta(hours=hours))))
     found = days.today()
     assert found is not None
     assert found.entries == 2
@@ -175,7 +179,7 @@ def test_the_day_is_that_of_the_entry_in_utc(days: Days) -> None:
 def test_the_last_is_the_last_that_signed(days: Days) -> None:
     """Messages may come in any order: the summary names those that signed last, five at most."""
     for minute in (3, 1, 6, 2, 5, 4):
-        days.count(str(minute), f"minute {minute}", NOW.replace(minute=minute))
+        days.count(str(minute), f"minute {minute}", now().replace(minute=minute))
     found = days.today()
     assert found is not None
     assert found.names == tuple(f"minute {each}" for each in (6, 5, 4, 3, 2))
@@ -186,7 +190,7 @@ def test_many_consumers_count_right(days: Days) -> None:
     """Where many count at once, each message counts, and none twice."""
     messages = [str(each) for each in range(40)] * 3
     with ThreadPoolExecutor(8) as pool:
-        new = list(pool.map(lambda each: days.count(each, each, NOW), messages))
+        new = list(pool.map(lambda each: days.count(each, each, now()), messages))
     found = days.today()
     assert found is not None
     assert found.entries == new.count(True) == 40
@@ -195,11 +199,11 @@ def test_many_consumers_count_right(days: Days) -> None:
 def test_a_day_remembers_a_bounded_number_of_messages(days: Days, quorum_fakes: Fakes) -> None:
     """However many sign in a day, its document does not grow beyond all bounds."""
     many = [str(each) for each in range(REMEMBERED)]
-    days.count("first", "Ana", NOW)
+    days.count("first", "Ana", now())
     collection = quorum_fakes.mongo.collection("days")
     collection.update_one({}, {"$set": {"counted": many}})
-    assert days.count("last", "Ana", NOW)
-    assert not days.count("last", "Ana", NOW)
+    assert days.count("last", "Ana", now())
+    assert not days.count("last", "Ana", now())
     (day,) = collection.find()
     assert len(day["counted"]) == REMEMBERED
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from quorum.services.tasks.schedule.rules import Rule
@@ -27,7 +27,7 @@ class Job(NamedTuple):
 
     function: Callable[..., Any]
     args: Sequence[Any] = ()
-    kwargs: dict[str, Any] = {}  # noqa: RUF012 - it is never changed
+    kwargs: Mapping[str, Any] = {}
     callback: Callable[..., Any] | None = None
     description: str | None = None
 
@@ -49,6 +49,8 @@ class Handle(Protocol):
     """A job that was submitted.
 
     In a forked child, what is asked of a job of the parent that has not ended raises Unavailable.
+    Of a job on a broker Redis tells: without it all but `id` and `name` raise Unsupported, and
+    while it is away Unavailable or TimedOut.
     """
 
     @property
@@ -108,7 +110,7 @@ class Schedule(Protocol):
 
     @property
     def next_run(self) -> datetime | None:
-        """When it is due next, in UTC; None while it runs, is paused, or was cancelled."""
+        """When it is due next, in UTC; None while it runs here, is paused, or was cancelled."""
         ...
 
     @property
@@ -134,7 +136,7 @@ class Tasks(Protocol):
 
         Raises Rejected where it cannot be run, such as a coroutine function or, on a broker,
         what cannot travel there; Unavailable where the queue is full, the tasks are closed, or
-        the broker cannot be reached.
+        the broker cannot be reached; TimedOut where it does not answer in time.
         """
         ...
 
@@ -196,7 +198,7 @@ class Tasks(Protocol):
         ...
 
     def cancel(self, schedule: Schedule | str) -> None:
-        """Have a schedule never be due again; a run under way goes on. A no-op for one that is.
+        """Have a schedule never be due again; a run under way goes on. A no-op for one that is so.
 
         Raises Rejected for an id that there never was.
         """

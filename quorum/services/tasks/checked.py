@@ -226,7 +226,10 @@ class CheckedTasks(ABC):
 
 
 def _id_of(schedule: Schedule | str) -> str:
-    return schedule if isinstance(schedule, str) else schedule.id
+    found = schedule if isinstance(schedule, str) else getattr(schedule, "id", None)
+    if not isinstance(found, str):
+        raise Rejected("tasks", f"a schedule is named by itself or its id, not {schedule!r:.80}")
+    return found
 
 
 def _listed(names: list[str]) -> str:

@@ -8,6 +8,7 @@ import itertools
 import math
 import os
 import secrets
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ _RUNS_LATER = (
     | inspect.CO_ASYNC_GENERATOR
 )
 _LONGEST_NAME = 200
-_TEXT = (str, bytes)
+_NO_LIST = (str, bytes, Mapping)
 
 
 def checked(job: Job) -> Job:
@@ -36,7 +37,8 @@ def checked(job: Job) -> Job:
     _check_callable(function, "job")
     if callback is not None:
         _check_callable(callback, "callback")
-    if isinstance(args, _TEXT):
+    # The keys of a mapping alone would be the arguments.
+    if isinstance(args, _NO_LIST):
         raise _no_arguments(job)
     try:
         return Job(function, tuple(args), {**kwargs}, callback, description)

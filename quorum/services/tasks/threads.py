@@ -78,7 +78,9 @@ class ThreadTasks(TimedTasks):
     def _noted(
         self, schedule: Repeated, due: float, function: Any, args: Any, kwargs: dict[str, Any]
     ) -> Any:
-        self.note(schedule, due)
+        # It may have waited for a thread.
+        if schedule.paused or schedule.cancelled or not self.note(schedule, due):
+            return None
         return function(*args, **kwargs)
 
     def _build_pool(self) -> Pool:

@@ -62,15 +62,21 @@ class TimedTasks(CheckedTasks):
         """Have a schedule be due again after a run that was due at `due`."""
         self._timer.get().ended(schedule, due)
 
-    def note(self, schedule: Repeated, due: float) -> None:
-        """Tell the cluster of a run that begins, often enough for who leads next."""
+    def note(self, schedule: Repeated, due: float) -> bool:
+        """Tell the cluster of a run that begins, often enough for who leads next.
+
+        False where it could not be told, and another leads by now: the run is that one's.
+        """
         at = schedule.to_note(due, _NOTED_EVERY)
         if at is None:
-            return
+            return True
+        leader = self._timer.get().leader
         try:
-            self._timer.get().leader.note_run(schedule.id, at)
+            leader.note_run(schedule.id, at)
         except Exception:
             logger.exception("the run of %s could not be noted for who leads next", schedule.id)
+            return leader.leads
+        return True
 
     def forked(self) -> bool:
         """Take no run of the parent for one of this child; tell whether there are schedules."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.live("s3")
 
 SHORT = 1.0
-STEADY = 1.0
+STEADY = 2.0
 MEGABYTE = 1024 * 1024
 LARGE = os.urandom(12 * MEGABYTE)
 

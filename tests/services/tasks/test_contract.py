@@ -394,7 +394,7 @@ def test_a_job_may_submit_another(engine: Engine, tasks: Any, monkeypatch: Any) 
 
 def test_a_job_waits_for_its_moment(engine: Engine, tasks: Any) -> None:
     """It is scheduled until then, and runs after it."""
-    moment = time.time() + 1.5
+    moment = time.time() + 3
     handle = tasks.at(moment, chores.note)
     assert handle.state == "scheduled"
     engine.settle(tasks, diary)
@@ -446,9 +446,10 @@ def test_what_is_no_moment_is_refused(tasks: Any, moment: Any) -> None:
 def test_a_job_that_is_cancelled_does_not_run(engine: Engine) -> None:
     """It says so, its result raises Unavailable, and those after it run."""
     tasks = engine.build()
-    handle = tasks.at(time.time() + 1, chores.note, "cancelled")
+    moment = time.time() + 3
+    handle = tasks.at(moment, chores.note, "cancelled")
     assert handle.cancel() is True
-    after = tasks.at(time.time() + 1.2, chores.note, "after")
+    after = tasks.at(moment + 0.2, chores.note, "after")
     engine.end(tasks, after)
     assert diary() == ["after"]
     assert (handle.state, handle.wait(0), handle.exception) == ("cancelled", True, None)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from quorum.errors import Rejected, Unavailable
+from quorum.errors import Rejected, TimedOut, Unavailable
 from quorum.services.tasks.base import Job, TaskCounts
 from quorum.services.tasks.schedule.rules import AfterEnd
 from tests.services.amqp.children import fork, forks, status_of
@@ -269,3 +269,22 @@ def test_a_forked_child_runs_its_own_jobs_alone(tasks: MemoryTasks, ran: list[An
     assert status_of(fork(work)) == 0
     assert tasks.run_due() == 1
     assert ran == ["parent's"]
+
+
+def test_whoever_waits_for_ever_is_told_what_runs_the_job(tasks: MemoryTasks) -> None:
+    """Nothing would wake it: a test of a view that waits would hang."""
+    handle = tasks.submit(int)
+    with pytest.raises(Rejected, match=r"would never end; in a test it runs in run_due\(\)"):
+        handle.wait()
+    with pytest.raises(TimedOut, match=r"within 0.01 s; in a test it runs in run_due\(\)"):
+        handle.result(0.01)
+
+
+def test_jobs_and_schedules_run_in_the_order_of_their_times(tasks: MemoryTasks) -> None:
+    """Whatever they are."""
+    ran: list[str] = []
+    now = time.time()
+    tasks.at(now + 20, ran.append, "job")
+    tasks.every(10, ran.append, "schedule")
+    tasks.run_due(now + 30)
+    assert ran == ["schedule", "job"]

@@ -12,6 +12,7 @@ import pytest
 from quorum.errors import Rejected
 from quorum.services.tasks.schedule import evals
 from quorum.services.tasks.schedule.rules import AfterEnd, Cron, Evaluated, Every
+from quorum.services.tasks.schedule.starting import Starting
 
 ZONES = [
     "America/New_York",
@@ -270,3 +271,17 @@ class TestSummerTime:
         """A system without one has at least the default."""
         monkeypatch.setattr("quorum.services.tasks.schedule.rules.ZoneInfo", None)
         assert Cron("0 3 * * *").first(unix("2026-01-01 00:00")) == unix("2026-01-01 03:00")
+
+
+def test_what_began_at_a_moment_goes_on_by_its_rule():
+    """After a rest it is not due at once again."""
+    rule = Starting(0.0, Cron("0 3 * * *"))
+    assert rule.first(1000.0) == 0.0
+    rule.following(0.0, 1000.0)
+    assert rule.first(2000.0) == 3 * 3600.0
+
+
+def test_processes_agree_on_a_first_time_that_is_past():
+    """It is a time of the calendar, not the moment at which each was asked."""
+    rules = [Starting(50.0, Cron("0 3 * * *")) for _ in range(2)]
+    assert [rule.first(now) for rule, now in zip(rules, (100.0, 101.0), strict=True)] == [50.0] * 2

@@ -160,7 +160,7 @@ def test_idle_threads_use_no_processor(threads: Build) -> None:
     tasks.at(time.time() + 3600, double, 1)
     before = time.process_time()
     threading.Event().wait(1)
-    assert time.process_time() - before < 0.05
+    assert time.process_time() - before < 0.2
 
 
 def test_tasks_that_nobody_holds_leave_no_thread_behind(threads: Build) -> None:

@@ -78,7 +78,8 @@ class DramatiqHandle:
         return record["result"]
 
     def cancel(self) -> bool:
-        return self._known().cancel(self.id)
+        ahead = 0.0 if self._moment is None else max(0.0, self._moment - time.time())
+        return self._known().cancel(self.id, ahead)
 
     def _read(self) -> dict[str, Any]:
         if self._last.get("state") not in FINAL:

@@ -15,7 +15,8 @@ from dramatiq.middleware import Middleware
 from quorum.errors import ServiceError
 from quorum.services.tasks.base import Job
 from quorum.services.tasks.dramatiq.errands import errand_in
-from quorum.services.tasks.running.runner import call
+from quorum.services.tasks.dramatiq.records import text_of
+from quorum.services.tasks.running.runner import call, log_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,18 +63,23 @@ class Performer(Middleware):
         message: Any = self._current.message
         try:
             errand = errand_in(message)
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, ValueError):
             # Its traceback could hold what it is about.
             logger.error("the message %s is no job: a dead letter now", message.message_id)  # noqa: TRY400
             message.fail()
             return
         ident = threading.get_ident()
         self.running[ident] = errand.name
+        kept = False
         try:
             kept = not self._perform(errand)
-        except BaseException:
-            logger.exception("the job %s (%s) was not brought to its end", errand.name, errand.id)
-            kept = True
+        except BaseException as error:  # noqa: BLE001 - whatever it was, this message must go
+            # Not kept: it would come again at once, and do the same for ever.
+            message.fail()
+            log_failure(errand, error, of="end of")
+            with suppress(Exception):
+                self._records.failed(errand, error)
+                self._unmarked(errand)
         finally:
             self.running.pop(ident, None)
         if kept:
@@ -89,7 +95,7 @@ class Performer(Middleware):
                 self._backend.renew(errand.schedule)
         try:
             job = errand.job()
-        except Exception as missing:  # noqa: BLE001 - a module may raise anything as it is imported
+        except BaseException as missing:  # noqa: BLE001 - a module may raise anything, or exit, as it is imported
             return self._failed(errand, None, missing)
         result, error = Context().run(call, job._replace(callback=None), self._scope)
         if error is not None:
@@ -100,9 +106,8 @@ class Performer(Middleware):
 
     def _failed(self, errand: Errand, job: Job | None, error: BaseException) -> bool:
         last = errand.schedule is not None or errand.attempts >= self._retries
-        then = "" if last else "; it is tried again"
-        logger.error("the job %s (%s) failed%s", errand.name, errand.id, then, exc_info=error)
-        text = f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
+        log_failure(errand, error, then="" if last else "; it is tried again")
+        text = f"{type(error).__name__}: {text_of(error)}"[:_LONGEST_ERROR]
         after = errand.failed(text, time.time())
         if not last:
             seconds = self._backoff * 2**errand.attempts * random.uniform(0.75, 1.25)  # noqa: S311 - it spreads
@@ -122,9 +127,7 @@ class Performer(Middleware):
             callback = Job(job.callback, (), {"error": error})
             _, failure = Context().run(call, callback, self._scope)
             if failure is not None:
-                logger.error(
-                    "the callback of %s (%s) failed", errand.name, errand.id, exc_info=failure
-                )
+                log_failure(errand, failure, of="callback of")
         with self._lock:
             if error is None:
                 self.done += 1

@@ -33,6 +33,8 @@ _ONE_MESSAGE = {
     # Once nobody has such a schedule any more.
     "x-expires": int(2 * RUN_SECONDS * 1000),
 }
+# From RabbitMQ 3.12 on; else what is not answered for 30 minutes goes to another worker as well.
+_LONG = {"x-consumer-timeout": int(RUN_SECONDS * 1000)}
 _DELIVERIES = 20
 """Workers that one job may take along with it before it is a dead letter."""
 
@@ -125,7 +127,7 @@ class RabbitBackend:
         return {
             xq_name(self._queue): {"x-message-ttl": _DEAD_MILLISECONDS},
             # A worker holds what is delayed without an answer, and may give it back often.
-            dq_name(self._queue): dead,
+            dq_name(self._queue): dead | _LONG,
             # Acknowledgements that a classic queue was given outlive no kill of the broker.
             self._queue: dead
             | {
@@ -133,7 +135,8 @@ class RabbitBackend:
                 "x-delivery-limit": _DELIVERIES,
                 "x-dead-letter-strategy": "at-least-once",
                 "x-overflow": "reject-publish",
-            },
+            }
+            | _LONG,
         }
 
     def _mark_of(self, schedule: str) -> str:
@@ -149,7 +152,7 @@ class RabbitBackend:
                 taken.append(delivery)
                 try:
                     errand = errand_in(Message.decode(delivery.body))
-                except (DecodeError, KeyError, TypeError):
+                except (DecodeError, KeyError, TypeError, ValueError):
                     # Of somebody else, who may look after it.
                     continue
                 yield delivery, errand

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import logging
+import math
 import operator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
@@ -105,12 +106,13 @@ class RedisRecords:
         record: dict[str, Any] = {} if found is None else json.loads(found)
         return record
 
-    def cancel(self, job: str) -> bool:
-        """Have a job not begin; tell whether it will not."""
+    def cancel(self, job: str, ahead: float) -> bool:
+        """Have a job not begin that is `ahead` seconds away; tell whether it will not."""
         record = json.dumps({"state": "cancelled"})
+        kept = math.ceil(_CANCELLED_SECONDS + ahead)
         with told(), explained(self._place):
             client = self._service.client
-            if client.set(self._key(job), record, nx=True, ex=_CANCELLED_SECONDS):
+            if client.set(self._key(job), record, nx=True, ex=kept):
                 return True
         return self.read(job).get("state") == "cancelled"
 
@@ -137,13 +139,22 @@ class RedisRecords:
 
 
 def _told(error: BaseException) -> dict[str, Any]:
-    args: list[Any] | None = list(error.args)
-    try:
-        check_json(args, "what it raised")
-    except Rejected:
-        args = None
+    args: list[Any] | None = None
+    # An exception may make anything of its `args`.
+    with suppress(Exception):
+        given = list(error.args)
+        check_json(given, "what it raised")
+        args = given
     kind = type(error)
-    return {"type": f"{kind.__module__}:{kind.__qualname__}", "args": args, "text": str(error)}
+    return {"type": f"{kind.__module__}:{kind.__qualname__}", "args": args, "text": text_of(error)}
+
+
+def text_of(error: BaseException) -> str:
+    """Return what an error says, even of one that cannot say it."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - a class of the application's may raise anything
+        return "<it cannot say what happened>"
 
 
 def raised(record: dict[str, Any]) -> BaseException:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dramatiq import DecodeError, Message
 from dramatiq.common import xq_name
 
-from quorum.errors import TimedOut, Unavailable
+from quorum.errors import ServiceError, TimedOut, Unavailable
 from quorum.forks import PerProcess
 from quorum.services.redis.failures import explained
 from quorum.services.redis.server import ServerRedis
@@ -120,7 +120,7 @@ class RedisBackend:
                 # REDIS_URL may ask for text.
                 encoded = data.encode() if isinstance(data, str) else data
                 yield errand_in(Message.decode(encoded))
-            except (DecodeError, KeyError, TypeError):
+            except (DecodeError, KeyError, TypeError, ValueError):
                 continue
 
     @contextmanager
@@ -130,5 +130,11 @@ class RedisBackend:
             with told(), explained(self._redis.place):
                 yield
         except (Unavailable, TimedOut) as error:
-            unknown = "; the outcome is unknown: it may be done or not" if changes else ""
-            raise type(error)("tasks", f"{error.args[1]}{unknown}") from error.__cause__
+            outcome = f"; {_outcome(error)}" if changes else ""
+            raise type(error)("tasks", f"{error.args[1]}{outcome}") from error.__cause__
+
+
+def _outcome(error: ServiceError) -> str:
+    if isinstance(getattr(error.__cause__, "__context__", None), ConnectionRefusedError):
+        return "nothing was sent; check REDIS_URL and the network"
+    return "the outcome is unknown: it may be done or not"

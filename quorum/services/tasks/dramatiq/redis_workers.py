@@ -110,7 +110,7 @@ class RedisConsumer(_RedisConsumer):
         return message
 
     def ack(self, message: MessageProxy) -> None:
-        # What is kept is given to another once this worker has said nothing for a while.
+        # What is kept waits for another worker: this one ends.
         if getattr(message, "kept", False):
             self.requeue([message])
         else:

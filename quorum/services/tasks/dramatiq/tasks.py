@@ -150,8 +150,8 @@ class DramatiqTasks(TimedTasks):
         """Send a run of a schedule, unless one is under way; wait while the broker is away."""
         try:
             errand = errand_of(schedule.job, new_id(), schedule.name, schedule.id)
-            self.note(schedule, due)
-            self._send_run(errand, schedule.id)
+            if self.note(schedule, due):
+                self._send_run(errand, schedule.id)
         except Exception:  # noqa: BLE001 - the next time is still to be set
             logger.exception("the schedule %s was due, and could not be begun", schedule.id)
         finally:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _UNNAMED = "<"
+_MOST_BITS = 10_000
 
 
 class Path(NamedTuple):
@@ -75,6 +76,8 @@ def check_json(value: object, where: str) -> None:
 def _faults(value: object) -> Iterator[str]:
     if isinstance(value, float) and not math.isfinite(value):
         yield "a number that is not finite"
+    elif isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        yield "a number of too many digits"
     elif isinstance(value, dict):
         for key, each in value.items():
             if not isinstance(key, str):
@@ -91,7 +94,7 @@ def _no_json(where: str, fault: str) -> Rejected:
     return Rejected(
         "tasks",
         f"{where} is or holds {fault}, which JSON cannot say and no other process is given; "
-        "give what identifies it, such as an id",
+        "give JSON, such as its id or its text",
     )
 
 

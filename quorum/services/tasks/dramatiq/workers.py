@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 _IDLE = 0.25
 """Seconds after which idle threads look around; by that a delayed job may be late."""
-_DELAYED = 1000
+_DELAYED = 60_000
+"""Jobs that a worker keeps for their moment; of AMQP 65,535 are the most. Others wait behind."""
 _CLOSING = 2.0
 
 

@@ -6,7 +6,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from quorum.errors import TimedOut, Unavailable
+from quorum.errors import Rejected, TimedOut, Unavailable
 from quorum.forks import ForkSafeLock
 from quorum.services.tasks.jobs import name_of, seconds_to_wait
 
@@ -88,6 +88,11 @@ class JobHandle:
         self._check_process()
         with _making:
             ended = self._ended = self._ended or threading.Event()
+        if seconds is None and self.runner.hint and self._state in {"scheduled", "queued"}:
+            raise Rejected(
+                "tasks",
+                f"the job {self.name} ({self.id}) would never end; {self.runner.hint}",
+            )
         # It may have ended before it saw the event.
         if self._state in FINAL:
             return True
@@ -96,7 +101,9 @@ class JobHandle:
     def result(self, timeout: float | None = None) -> Any:
         if not self.wait(timeout):
             raise TimedOut(
-                "tasks", f"the job {self.name} ({self.id}) did not end within {timeout} s"
+                "tasks",
+                f"the job {self.name} ({self.id}) did not end within {timeout} s; "
+                f"{self.runner.hint or f'it is {self._state}'}",
             )
         if self._error is not None:
             raise self._error

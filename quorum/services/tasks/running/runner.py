@@ -7,13 +7,13 @@ import os
 from contextlib import suppress
 from contextvars import Context
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from quorum.services.tasks.jobs import Ids
 from quorum.services.tasks.running.backlog import Backlog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
 
     from quorum.services.tasks.base import Job
@@ -24,11 +24,21 @@ if TYPE_CHECKING:
 logger = logging.getLogger("quorum.tasks")
 
 
+class Named(Protocol):
+    """What is known of a job wherever it runs."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+
+
 class Runner:
     """Runs the jobs of a backlog on whichever thread asks, each inside `scope()`."""
 
     def __init__(self, scope: Scope, limit: int) -> None:
         self.pid = os.getpid()
+        self.hint = ""
         self.ids = Ids()
         self.backlog = Backlog(limit)
         self._scope = scope
@@ -81,7 +91,7 @@ def call_back(job: Job, error: BaseException | None, scope: Scope) -> BaseExcept
 
 
 def _call(
-    function: Callable[..., Any], args: Any, kwargs: dict[str, Any], scope: Scope
+    function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any], scope: Scope
 ) -> tuple[Any, BaseException | None]:
     try:
         with scope():
@@ -100,10 +110,10 @@ def _check_ran(result: Any) -> None:
         raise TypeError("it returned a coroutine, which nobody runs; call asyncio.run")
 
 
-def log_failure(handle: JobHandle, error: BaseException, of: str = "job") -> None:
+def log_failure(job: Named, error: BaseException, of: str = "job", then: str = "") -> None:
     """Write a job's failure to the log, without its arguments."""
     # The log may be of the application's own making; the job has ended all the same.
     with suppress(Exception):
         # Whole: logging asks the truth of an exception that it is given alone.
         exc_info = (type(error), error, error.__traceback__)
-        logger.error("the %s %s (%s) failed", of, handle.name, handle.id, exc_info=exc_info)
+        logger.error("the %s %s (%s) failed%s", of, job.name, job.id, then, exc_info=exc_info)

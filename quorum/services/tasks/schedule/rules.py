@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 from quorum.errors import Rejected
+from quorum.services.tasks.jobs import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -188,12 +189,14 @@ def _takes_now(evaluate: Callable[..., float]) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)
+    return number(value) is not None
 
 
 def _checked(seconds: float) -> float:
     if not _is_number(seconds) or not 0 < seconds <= _LONGEST:
-        _refuse(f"an interval is a number of seconds above 0, not {seconds!r:.80}")
+        _refuse(
+            f"an interval is a number of seconds above 0, of a century at most, not {seconds!r:.80}"
+        )
     return float(seconds)
 
 

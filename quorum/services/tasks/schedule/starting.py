@@ -17,10 +17,16 @@ class Starting:
         self.calendar = rule.calendar
         self._moment = moment
         self._rule = rule
+        self._begun = False
 
     def first(self, now: float) -> float:
         wall = now if self.calendar else time.time()
-        return now + max(0.0, self._moment - wall)
+        if self._begun and wall >= self._moment:
+            # It rested, and goes on.
+            return self._rule.first(now)
+        # All processes name the same time of the calendar, or two would take it for two.
+        return self._moment if self.calendar else now + max(0.0, self._moment - wall)
 
     def following(self, due: float, now: float) -> float:
+        self._begun = True
         return self._rule.following(due, now)

