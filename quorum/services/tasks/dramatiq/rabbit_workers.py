@@ -81,15 +81,26 @@ class RabbitConsumer(_RabbitmqConsumer):
         try:
             with hushed():
                 message: MessageProxy | None = super().__next__()
-                return message
         except BrokerConnectionError as error:
             tell_lost(self.broker, error)
             raise
+        if message is not None:
+            message.taken_by = self  # type: ignore[attr-defined]  # kept beside it
+        return message
 
     def ack(self, message: MessageProxy) -> None:
         # What is kept is the broker's again as the connection ends.
-        if not getattr(message, "kept", False):
+        if self._has(message) and not getattr(message, "kept", False):
             super().ack(message)
+
+    def nack(self, message: MessageProxy) -> None:
+        if self._has(message):
+            super().nack(message)
+
+    def _has(self, message: Any) -> bool:
+        # One that came over an earlier connection went back to the broker with it, and its tag is
+        # another's here by now, which an answer would take from the queue.
+        return getattr(message, "taken_by", self) is self
 
     def close(self) -> None:
         with hushed():

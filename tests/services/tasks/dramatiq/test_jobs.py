@@ -371,19 +371,27 @@ def test_a_queue_that_somebody_deleted_is_made_again(connect: Build, amqp_server
 
 
 @pytest.mark.live("amqp")
-def test_workers_go_on_after_their_queue_was_deleted(connect: Build, amqp_server: AmqpServer):
-    """Even while a job ran: what was in it is lost with it, what is submitted next is run."""
+def test_an_answer_to_an_earlier_connection_answers_nothing_else(
+    connect: Build, amqp_server: AmqpServer
+):
+    """The same tag is another message's by then, which would be lost with its worker."""
     tasks = connect(amqp=amqp_server.url)
-    workers = tasks.work(2)
-    tasks.submit(work.wait_for_gate)
-    wait_until(lambda: workers.performer.running)
-    amqp_server.control("delete_queue", f"{tasks.name}-tasks")
-    tasks.submit(work.note, 2)
-    work.gate.set()
-    wait_until(lambda: ((2,), {}) in work.calls)
-    wait_until(lambda: not workers.performer.running)
-    tasks.submit(work.note, 3)
-    wait_until(lambda: ((3,), {}) in work.calls)
+    tasks.submit(work.note, 1)
+    broker: Any = tasks._backend.broker([])
+    taken = []
+    for _ in range(2):
+        consumer = broker.consumer_class(broker, f"{tasks.name}-tasks", 1, 5000)
+        taken.append((consumer, wait_until(lambda consumer=consumer: next(consumer))))
+        if len(taken) == 1:
+            consumer.close()
+    (_, before), (consumer, now) = taken
+    assert before._tag == now._tag
+    for answer in (consumer.ack, consumer.nack):
+        answer(before)
+        assert consumer.known_tags == {now._tag}
+    consumer.ack(now)
+    assert consumer.known_tags == set()
+    consumer.close()
 
 
 def test_an_error_that_cannot_be_told_is_a_failure_as_others(build: Build):
