@@ -134,11 +134,8 @@ class MemoryTasks(CheckedTasks):
     def _build_work(self) -> DueWork:
         runner = Runner(self.scope, self.settings.limit)
         runner.hint = "in a test it runs in run_due(), or at once with TASKS=eager"
-        work = DueWork(runner, self.clock)
-        for schedule in self._schedules.values():
-            # Those that were made before a fork are the child's as well.
-            work.repeat(schedule)
-        return work
+        # Those that were made before a fork are the child's as well.
+        return DueWork(runner, self.clock, self._schedules.values())
 
     def _listing(self) -> str:
         if not self.submitted:

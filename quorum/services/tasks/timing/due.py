@@ -9,6 +9,8 @@ from quorum.services.tasks.timing.agenda import Agenda
 from quorum.services.tasks.timing.repeated import Repeated
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from quorum.services.tasks.running.runner import Runner
     from quorum.services.tasks.timing.agenda import Clock
 
@@ -16,10 +18,14 @@ if TYPE_CHECKING:
 class DueWork:
     """The jobs and the schedules of one process, by what a clock says is due."""
 
-    def __init__(self, runner: Runner, clock: Clock) -> None:
+    def __init__(self, runner: Runner, clock: Clock, schedules: Iterable[Repeated] = ()) -> None:
         self.runner = runner
         self._backlog = runner.backlog
         self._agenda = Agenda(clock)
+        for schedule in schedules:
+            # A run of the parent is none of this process.
+            schedule.runs = False
+            self.repeat(schedule)
 
     def add(self, handle: JobHandle, moment: float | None) -> None:
         """Take a job, for a moment of Unix seconds or for the next run."""
