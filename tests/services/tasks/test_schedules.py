@@ -219,3 +219,39 @@ def test_a_run_that_cannot_be_noted_runs(
     tasks.every(0.03, counting)
     wait_until(lambda: len(counting.ran) >= 3)
     assert "the run of Counting could not be noted" in caplog.text
+
+
+def test_a_run_that_cannot_be_noted_is_left_to_who_leads_by_now(
+    tasks: ThreadTasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The note may have cost the time that the lease had left."""
+
+    class Cut:
+        leads, settled = True, True
+
+        def note_run(self, *_: Any) -> None:
+            self.leads = False
+            raise OSError("Redis is away")
+
+        def stop(self) -> None:
+            pass
+
+    counting, cut = Counting(), Cut()
+    schedule = tasks.repeat(Job(counting), AfterEnd(3600))
+    tasks.pause(schedule)
+    monkeypatch.setattr(tasks._timer.get(), "leader", cut)
+    tasks.resume(schedule)
+    wait_until(lambda: not cut.leads and tasks.counts.done)
+    assert counting.ran == []
+
+
+def test_a_run_that_waits_for_a_thread_ends_with_its_schedule(threads: Any) -> None:
+    """Cancelled, it is not begun any more."""
+    tasks, gate, counting = threads(threads=1), Gate(), Counting()
+    tasks.submit(gate)
+    schedule = tasks.every(0.05, counting)
+    wait_until(lambda: tasks.counts.queued)
+    tasks.cancel(schedule)
+    gate.open()
+    assert tasks.submit(job).wait(DEADLINE)
+    assert counting.ran == []

@@ -330,13 +330,14 @@ def test_a_function_that_a_worker_does_not_have_is_a_failure(build: Build):
 
 
 def test_a_message_that_is_no_job_harms_no_other(build: Build, caplog: pytest.LogCaptureFixture):
-    """It is put aside, and nothing of it is in the log."""
+    """It is put aside, and nothing that it was given is in the log."""
     tasks = build()
     queue = f"{tasks.name}-tasks"
     message = Message(queue, "quorum", (), {}, {"quorum": {"id": SECRET}})
-    other = Message(queue, SECRET, (SECRET,), {}, {})
+    by_hand = Message(queue, "quorum", (), {}, {"quorum": SECRET})
+    other = Message(queue, "unknown", (SECRET,), {}, {})
     backend: Any = tasks._backend
-    for each in (message, other):
+    for each in (message, by_hand, other):
         if hasattr(backend, "publish"):
             backend.publish(each)
         else:
@@ -345,7 +346,16 @@ def test_a_message_that_is_no_job_harms_no_other(build: Build, caplog: pytest.Lo
     assert tasks.submit(work.add, 1, 1).result(15) == 2
     assert tasks.dead() == []
     text = "\n".join(record.getMessage() for record in caplog.records)
-    assert "is no job" in text
+    assert text.count("is no job") == 2
+    assert SECRET not in caplog.text
+
+
+def test_what_is_cancelled_months_ahead_stays_so_until_its_moment(tasks: DramatiqTasks):
+    """The record that keeps it from being run outlives it."""
+    handle = tasks.at(time.time() + 60 * 86_400, work.note)
+    assert handle.cancel()
+    records: Any = tasks._records
+    assert records._service.client.ttl(records._key(handle.id)) > 60 * 86_400
 
 
 def test_a_job_may_close_the_tasks_it_runs_on(build: Build):
